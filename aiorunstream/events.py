@@ -1,0 +1,445 @@
+"""The 24 events of a run stream as Structs, and the way from an event's name and payload to one of them.
+
+`decode(name, payload)` never loses anything: a name nobody knows, or a payload that cannot be read as its
+type, becomes an `UnknownEvent` around the wire's own JSON. Class names are the wire names, mechanically:
+`thread.run.step.delta` is `ThreadRunStepDelta`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal, cast
+
+import msgspec
+
+from .models import STOPPING_RUN_STATUSES, ErrorObject, Message, MessageDeltaEvent, Run, RunStep, RunStepDeltaEvent
+from .models import Thread as ThreadObject
+from .repair import NotJSONError, UnbuildableError, build, parse
+
+
+class _Event(msgspec.Struct, frozen=True, gc=False, tag_field="event", omit_defaults=True):
+    """Encodes as `{"event": name, "data": payload}`."""
+
+
+class ThreadCreated(_Event, frozen=True, tag="thread.created"):
+    """A thread was made for the run; only in streams of `create_and_run_stream`."""
+
+    event: ClassVar[Literal["thread.created"]] = "thread.created"
+    data: ThreadObject
+    synthesized: bool = False
+    enabled: bool | None = None
+
+
+class ThreadRunCreated(_Event, frozen=True, tag="thread.run.created"):
+    """The run exists; its status is "queued"."""
+
+    event: ClassVar[Literal["thread.run.created"]] = "thread.run.created"
+    data: Run
+    synthesized: bool = False
+
+
+class ThreadRunQueued(_Event, frozen=True, tag="thread.run.queued"):
+    """The run waits for its turn."""
+
+    event: ClassVar[Literal["thread.run.queued"]] = "thread.run.queued"
+    data: Run
+    synthesized: bool = False
+
+
+class ThreadRunInProgress(_Event, frozen=True, tag="thread.run.in_progress"):
+    """The run works."""
+
+    event: ClassVar[Literal["thread.run.in_progress"]] = "thread.run.in_progress"
+    data: Run
+    synthesized: bool = False
+
+
+class ThreadRunRequiresAction(_Event, frozen=True, tag="thread.run.requires_action"):
+    """The run waits for tool outputs. Ends the stream, not the run."""
+
+    event: ClassVar[Literal["thread.run.requires_action"]] = "thread.run.requires_action"
+    data: Run
+    synthesized: bool = False
+
+
+class ThreadRunCompleted(_Event, frozen=True, tag="thread.run.completed"):
+    """The run is done. Ends the stream."""
+
+    event: ClassVar[Literal["thread.run.completed"]] = "thread.run.completed"
+    data: Run
+    synthesized: bool = False
+
+
+class ThreadRunIncomplete(_Event, frozen=True, tag="thread.run.incomplete"):
+    """The run met a token limit. Ends the stream."""
+
+    event: ClassVar[Literal["thread.run.incomplete"]] = "thread.run.incomplete"
+    data: Run
+    synthesized: bool = False
+
+
+class ThreadRunFailed(_Event, frozen=True, tag="thread.run.failed"):
+    """The run failed; `data.last_error` says of what. Ends the stream."""
+
+    event: ClassVar[Literal["thread.run.failed"]] = "thread.run.failed"
+    data: Run
+    synthesized: bool = False
+
+
+class ThreadRunCancelling(_Event, frozen=True, tag="thread.run.cancelling"):
+    """The run was asked to stop and has not yet."""
+
+    event: ClassVar[Literal["thread.run.cancelling"]] = "thread.run.cancelling"
+    data: Run
+    synthesized: bool = False
+
+
+class ThreadRunCancelled(_Event, frozen=True, tag="thread.run.cancelled"):
+    """The run was cancelled. Ends the stream."""
+
+    event: ClassVar[Literal["thread.run.cancelled"]] = "thread.run.cancelled"
+    data: Run
+    synthesized: bool = False
+
+
+class ThreadRunExpired(_Event, frozen=True, tag="thread.run.expired"):
+    """The run passed its `expires_at`. Ends the stream."""
+
+    event: ClassVar[Literal["thread.run.expired"]] = "thread.run.expired"
+    data: Run
+    synthesized: bool = False
+
+
+class ThreadRunStepCreated(_Event, frozen=True, tag="thread.run.step.created"):
+    """A step exists; its status is "in_progress"."""
+
+    event: ClassVar[Literal["thread.run.step.created"]] = "thread.run.step.created"
+    data: RunStep
+    synthesized: bool = False
+
+
+class ThreadRunStepInProgress(_Event, frozen=True, tag="thread.run.step.in_progress"):
+    """The step works."""
+
+    event: ClassVar[Literal["thread.run.step.in_progress"]] = "thread.run.step.in_progress"
+    data: RunStep
+    synthesized: bool = False
+
+
+class ThreadRunStepDelta(_Event, frozen=True, tag="thread.run.step.delta"):
+    """A part of a step arrived, such as a piece of a tool call's arguments."""
+
+    event: ClassVar[Literal["thread.run.step.delta"]] = "thread.run.step.delta"
+    data: RunStepDeltaEvent
+    synthesized: bool = False
+
+
+class ThreadRunStepCompleted(_Event, frozen=True, tag="thread.run.step.completed"):
+    """The step is done. May be the first event after tool outputs were submitted."""
+
+    event: ClassVar[Literal["thread.run.step.completed"]] = "thread.run.step.completed"
+    data: RunStep
+    synthesized: bool = False
+
+
+class ThreadRunStepFailed(_Event, frozen=True, tag="thread.run.step.failed"):
+    """The step failed; `data.last_error` says of what."""
+
+    event: ClassVar[Literal["thread.run.step.failed"]] = "thread.run.step.failed"
+    data: RunStep
+    synthesized: bool = False
+
+
+class ThreadRunStepCancelled(_Event, frozen=True, tag="thread.run.step.cancelled"):
+    """The step was cancelled with its run."""
+
+    event: ClassVar[Literal["thread.run.step.cancelled"]] = "thread.run.step.cancelled"
+    data: RunStep
+    synthesized: bool = False
+
+
+class ThreadRunStepExpired(_Event, frozen=True, tag="thread.run.step.expired"):
+    """The step expired with its run."""
+
+    event: ClassVar[Literal["thread.run.step.expired"]] = "thread.run.step.expired"
+    data: RunStep
+    synthesized: bool = False
+
+
+class ThreadMessageCreated(_Event, frozen=True, tag="thread.message.created"):
+    """A message exists; it is empty yet."""
+
+    event: ClassVar[Literal["thread.message.created"]] = "thread.message.created"
+    data: Message
+    synthesized: bool = False
+
+
+class ThreadMessageInProgress(_Event, frozen=True, tag="thread.message.in_progress"):
+    """The message is being written."""
+
+    event: ClassVar[Literal["thread.message.in_progress"]] = "thread.message.in_progress"
+    data: Message
+    synthesized: bool = False
+
+
+class ThreadMessageDelta(_Event, frozen=True, tag="thread.message.delta"):
+    """A piece of a message arrived; `data.text` is its text."""
+
+    event: ClassVar[Literal["thread.message.delta"]] = "thread.message.delta"
+    data: MessageDeltaEvent
+    synthesized: bool = False
+
+
+class ThreadMessageCompleted(_Event, frozen=True, tag="thread.message.completed"):
+    """The message is whole; `data.text` is its text."""
+
+    event: ClassVar[Literal["thread.message.completed"]] = "thread.message.completed"
+    data: Message
+    synthesized: bool = False
+
+
+class ThreadMessageIncomplete(_Event, frozen=True, tag="thread.message.incomplete"):
+    """The message ended before it was whole; `data.incomplete_details` says why."""
+
+    event: ClassVar[Literal["thread.message.incomplete"]] = "thread.message.incomplete"
+    data: Message
+    synthesized: bool = False
+
+
+class ErrorEvent(_Event, frozen=True, tag="error"):
+    """The server reports an error inside the stream. Yielded only with `on_error_event="yield"`."""
+
+    event: ClassVar[Literal["error"]] = "error"
+    data: ErrorObject
+    synthesized: bool = False
+
+
+AssistantStreamEvent = (
+    ThreadCreated
+    | ThreadRunCreated
+    | ThreadRunQueued
+    | ThreadRunInProgress
+    | ThreadRunRequiresAction
+    | ThreadRunCompleted
+    | ThreadRunIncomplete
+    | ThreadRunFailed
+    | ThreadRunCancelling
+    | ThreadRunCancelled
+    | ThreadRunExpired
+    | ThreadRunStepCreated
+    | ThreadRunStepInProgress
+    | ThreadRunStepDelta
+    | ThreadRunStepCompleted
+    | ThreadRunStepFailed
+    | ThreadRunStepCancelled
+    | ThreadRunStepExpired
+    | ThreadMessageCreated
+    | ThreadMessageInProgress
+    | ThreadMessageDelta
+    | ThreadMessageCompleted
+    | ThreadMessageIncomplete
+    | ErrorEvent
+)
+"""The events this version knows."""
+
+
+class UnknownEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An event this version cannot type: a new name, or a payload of a shape nobody has described.
+
+    `data` is the payload's JSON as it came (a payload that is not JSON is kept as a JSON string), so the
+    event encodes byte for byte; `json()` parses it.
+    """
+
+    event: str
+    data: msgspec.Raw
+    synthesized: bool = False
+
+    def json(self) -> object:
+        """The payload, parsed."""
+        return parse(bytes(self.data))
+
+
+RunEvent = AssistantStreamEvent | UnknownEvent
+"""What iterating a stream yields. Match on the class: `event.event == "..."` does not narrow the type."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """How one event is decoded, and what it does to the stream.
+
+    `is_run` is True where the payload is the run; `stops` is the status that ends the stream, or None.
+    """
+
+    cls: type[AssistantStreamEvent]
+    decode: Callable[[bytes], object]
+    payload: type[object]
+    is_run: bool
+    stops: str | None
+
+    def make(self, payload: bytes) -> AssistantStreamEvent:
+        """Decodes a payload the fast way, or raises one of `UNDECODABLE`."""
+        return self.around(self.decode(payload))
+
+    def around(self, data: object) -> AssistantStreamEvent:
+        """The event around a payload that is already of the right type."""
+        return self.cls(data)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def _entry(cls: type[AssistantStreamEvent]) -> Entry:
+    payload = cast("type[object]", cls.__annotations__["data"])
+    is_run = payload is Run
+    status = cls.event.rpartition(".")[2]
+    stops = status if is_run and status in STOPPING_RUN_STATUSES else None
+    return Entry(cls, msgspec.json.Decoder(payload).decode, payload, is_run, stops)
+
+
+EVENT_CLASSES: tuple[type[AssistantStreamEvent], ...] = AssistantStreamEvent.__args__
+REGISTRY: Mapping[str, Entry] = {cls.event: _entry(cls) for cls in EVENT_CLASSES}
+"""Every known event by its wire name."""
+
+EVENT_LINES: Mapping[bytes, str] = {f"event: {name}".encode(): name for name in REGISTRY}
+"""For the fast path of the SSE decoder."""
+
+FAST: Mapping[str, Entry] = {name: entry for name, entry in REGISTRY.items() if entry.cls is not ErrorEvent}
+"""The events whose payload has one shape everywhere. An error comes flat, wrapped or as text."""
+
+_NAMED_BY_OBJECT = {
+    "thread.run": "thread.run.",
+    "thread.run.step": "thread.run.step.",
+    "thread.message": "thread.message.",
+}
+_NAMED_OUTRIGHT = {
+    "thread": "thread.created",
+    "thread.run.step.delta": "thread.run.step.delta",
+    "thread.message.delta": "thread.message.delta",
+}
+UNNAMED = "message"
+"""What the SSE standard calls a message that has no `event` field."""
+
+
+class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """LiteLLM and Astra name the event inside the data: an object of exactly these (`enabled` is in the schema)."""
+
+    event: str
+    data: msgspec.Raw
+    enabled: bool | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+class Decoded(msgspec.Struct, frozen=True):
+    """A message, decoded.
+
+    `name` is the event's wire name, from wherever it came; `event` is None for the end mark `[DONE]`;
+    `wire` is the payload's JSON as it came, or None where it had to be repaired.
+    """
+
+    name: str
+    event: RunEvent | None
+    wire: bytes | None
+
+
+def decode(name: str, payload: bytes) -> Decoded:
+    """Decodes any message of a run stream.
+
+    Args:
+        name: the SSE event name, "message" where the wire gave none.
+        payload: its data, already known not to be nested too deep.
+
+    Raises:
+        NotJSONError: the payload is broken JSON, and its name is one of ours or none.
+    """
+    if name == "done" or payload.strip() == b"[DONE]":  # LiteLLM gives the mark no name; DashScope only the name
+        return Decoded("done", None, payload)
+    if (entry := FAST.get(name)) is not None:
+        try:
+            return Decoded(name, entry.make(payload), payload)
+        except UNDECODABLE:
+            pass
+    try:
+        envelope = _decode_envelope(payload)
+    except UNDECODABLE:
+        return _decode_slowly(name, payload)
+    if name not in (UNNAMED, envelope.event):
+        return _decode_slowly(name, payload)
+    if bytes(envelope.data) == b'"[DONE]"':
+        return Decoded("done", None, payload)
+    inner = decode(envelope.event, bytes(envelope.data))
+    if envelope.enabled is not None and isinstance(inner.event, ThreadCreated):
+        return Decoded(inner.name, msgspec.structs.replace(inner.event, enabled=envelope.enabled), None)
+    return inner
+
+
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def _decode_slowly(name: str, payload: bytes) -> Decoded:
+    try:
+        value = parse(payload)
+    except NotJSONError:
+        text = payload.decode("utf-8", "replace")
+        if name == "error":  # gateways write plain text there
+            return Decoded(name, ErrorEvent(ErrorObject(message=text)), None)
+        if name in REGISTRY or name == UNNAMED:
+            raise
+        return Decoded(name, UnknownEvent(name, msgspec.Raw(msgspec.json.encode(text))), None)
+    if name == UNNAMED and (inferred := _inferred_name(value)) is not None:
+        return decode(inferred, payload)
+    event = _from_value(name, value)
+    if event is not None:
+        return Decoded(name, event, None)
+    wire = payload if is_utf8(payload) else msgspec.json.encode(value)
+    return Decoded(name, UnknownEvent(name, msgspec.Raw(wire)), wire)
+
+
+def is_utf8(payload: bytes) -> bool:
+    """Whether the bytes are UTF-8."""
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _inferred_name(value: object) -> str | None:
+    """The name of a payload that came without one, from its `object` and `status`."""
+    if not isinstance(value, dict):
+        return None
+    part = cast("dict[str, object]", value)
+    kind, status = part.get("object"), part.get("status")
+    if not isinstance(kind, str):
+        return "error" if "error" in part else None
+    if kind in _NAMED_OUTRIGHT:
+        return _NAMED_OUTRIGHT[kind]
+    name = f"{_NAMED_BY_OBJECT.get(kind, '')}{status}"
+    return name if name in REGISTRY else None
+
+
+def _from_value(name: str, value: object) -> RunEvent | None:
+    entry = REGISTRY.get(name)
+    if entry is None:
+        return None
+    try:
+        if entry.cls is ErrorEvent:
+            return ErrorEvent(_error_object(value))
+        return entry.around(build(value, entry.payload))
+    except UnbuildableError:
+        return None
+
+
+def _error_object(value: object) -> ErrorObject:
+    """Reads an error flat (the schema), inside `error` (LiteLLM), or as text (OAuth style and gateways)."""
+    if isinstance(value, dict):
+        part = cast("dict[str, object]", value)
+        value = part.get("error", part.get("detail", part))
+    if isinstance(value, str):
+        return ErrorObject(message=value)
+    return build(value, ErrorObject)
+
+
+def run_facts(event: UnknownEvent) -> tuple[str | None, str | None]:
+    """The run id and status of a `thread.run.*` event that could not be typed."""
+    value = event.json()
+    if not isinstance(value, dict):
+        return None, None
+    part = cast("dict[str, object]", value)
+    run_id, status = part.get("id"), part.get("status")
+    return run_id if isinstance(run_id, str) else None, status if isinstance(status, str) else None

@@ -1,0 +1,74 @@
+"""Settings of a client and of a single request, as frozen Structs. Times are seconds, None switches a clock off."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from .errors import ConfigurationError
+from .retry import RetryPolicy
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """The clocks of a request. They are this package's own: aiohttp can wait for ever after a malformed chunk.
+
+    Args:
+        connect: to be connected (name, TCP, TLS, proxy), and to get a free stream slot.
+        first_event: from the request written to the first event decoded; for other requests, to the answer.
+        idle: between two reads that bring bytes. A comment of the server counts as bytes.
+        progress: between two decoded events; comments and drips do not count. Off by default.
+        total: for the whole stream, the reader's own pauses included. Off by default.
+    """
+
+    connect: float | None = 5.0
+    first_event: float | None = 60.0
+    idle: float | None = 300.0
+    progress: float | None = None
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            seconds: float | None = getattr(self, name)
+            if seconds is not None and not seconds > 0:
+                raise ConfigurationError(f"Timeouts.{name} must be above 0 seconds, or None")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client holds at most.
+
+    Args:
+        max_event_bytes: the largest event of a stream, in bytes.
+        max_depth: the deepest nesting of an event's JSON.
+        max_streams: streams open at once in one event loop; one more waits for `Timeouts.connect`.
+        keepalive: seconds an idle connection is kept. Below 5, because uvicorn closes at 5 and a POST
+            on a connection that is just being closed has no known outcome.
+    """
+
+    max_event_bytes: int = 16 * 1024 * 1024
+    max_depth: int = 128
+    max_streams: int = 10_000
+    keepalive: float = 4.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"Limits.{name} must be above 0")
+
+
+class RequestOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request does differently from its client.
+
+    Args:
+        extra_headers: added last, so they win; None as a value leaves a header out.
+        extra_query: added to the query.
+        extra_body: merged into the JSON body, for servers that take more than the protocol has. `stream` is
+            not its to set.
+        timeouts, retry: in place of the client's.
+        idempotency_key: sent as `Idempotency-Key`. No server known here honours it for runs.
+    """
+
+    extra_headers: Mapping[str, str | None] | None = None
+    extra_query: Mapping[str, str] | None = None
+    extra_body: Mapping[str, object] | None = None
+    timeouts: Timeouts | None = None
+    retry: RetryPolicy | None = None
+    idempotency_key: str | None = None

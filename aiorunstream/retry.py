@@ -1,0 +1,122 @@
+"""When a request may be sent again, and after how long: arithmetic only. Whoever asks sleeps, and rolls the dice.
+
+Creating a run is not idempotent, and no server de-duplicates it. So a creating request is sent again only where
+it surely did nothing: it could not connect, or the server said so (429, 503 with Retry-After, `x-should-retry: true`).
+A request that may be repeated freely (GET, DELETE, cancel, update) is also sent again after a lost connection, which
+is why those failures arrive here as `APIConnectionError` too. Nothing is ever sent again once a 200 has come.
+"""
+
+import email.utils
+from collections.abc import Mapping
+
+import msgspec
+
+from .errors import AiorunstreamError, APIConnectionError, APIStatusError, ConfigurationError
+
+MAX_RETRY_AFTER = 120.0
+"""The longest wait a server may ask for, in seconds; above it the error is raised at once."""
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How often and how patiently a request is tried again.
+
+    Args:
+        attempts: how often a request is sent at most; 1 switches retries off.
+        base_delay: seconds before the second attempt, doubled for each further one...
+        max_delay: ...up to this many. The real delay is random between 0 and that (full jitter).
+        budget: tokens a client has for retries; a retry spends 10, a success gives 1 back. Waits that a
+            server asked for are free.
+    """
+
+    attempts: int = 3
+    base_delay: float = 0.5
+    max_delay: float = 8.0
+    budget: int = 500
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ConfigurationError("RetryPolicy.attempts must be at least 1")
+        if not (0 <= self.base_delay <= self.max_delay):
+            raise ConfigurationError("RetryPolicy needs 0 <= base_delay <= max_delay")
+        if self.budget < 0:
+            raise ConfigurationError("RetryPolicy.budget must not be negative")
+
+
+class RetryBudget:
+    """The tokens of one client, so that a server that fails everything is not also asked everything thrice."""
+
+    COST = 10
+
+    def __init__(self, tokens: int) -> None:
+        self._most = tokens
+        self.tokens = tokens
+
+    def spend(self) -> bool:
+        """Takes the price of one retry; False, taking nothing, where there is too little left."""
+        if self.tokens < self.COST:
+            return False
+        self.tokens -= self.COST
+        return True
+
+    def give_back(self) -> None:
+        """Says that a request succeeded."""
+        self.tokens = min(self._most, self.tokens + 1)
+
+
+def is_retryable(error: AiorunstreamError) -> bool:
+    """Whether a request that failed so may be sent again."""
+    if isinstance(error, APIConnectionError):
+        return True
+    if not isinstance(error, APIStatusError):
+        return False
+    should = error.headers.get("x-should-retry")
+    if should is not None:
+        return should.strip().lower() == "true"
+    return error.status_code == 429 or (error.status_code == 503 and error.retry_after is not None)
+
+
+def next_delay(
+    policy: RetryPolicy, attempt: int, error: AiorunstreamError, roll: float, budget: RetryBudget
+) -> float | None:
+    """Seconds to wait before attempt `attempt + 1`, or None: raise the error.
+
+    Args:
+        attempt: how often the request has been sent, from 1.
+        roll: a random number from 0 to 1.
+        budget: is charged, unless the server named the wait itself.
+    """
+    if attempt >= policy.attempts or not is_retryable(error):
+        return None
+    asked = error.retry_after if isinstance(error, APIStatusError) else None
+    if asked is not None:
+        return asked if asked <= MAX_RETRY_AFTER else None
+    if not budget.spend():
+        return None
+    return roll * min(policy.max_delay, policy.base_delay * 2.0 ** (attempt - 1))
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds a server asks to wait: `retry-after-ms`, else `Retry-After` as seconds or as an HTTP date.
+
+    Args:
+        now: Unix time, to read a date against; a date gone by is 0 seconds.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    text = headers.get("retry-after")
+    seconds = _number(text)
+    if seconds is not None or text is None:
+        return seconds
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text) if text is not None else -1.0
+    except ValueError:
+        return None
+    return value if 0 <= value < float("inf") else None

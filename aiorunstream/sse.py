@@ -1,0 +1,331 @@
+"""Server-sent events: bytes cut anywhere in, whole messages out, and the other way round.
+
+The rules are those of the WHATWG HTML standard, section 9.2.6. What this file keeps:
+
+- Line ends are CR, LF or CRLF, also cut between two reads: a read is first turned into LF lines.
+- One fast path, for a block of exactly `event: NAME` and `data: ...`, and one exact path for all else;
+  a property test holds them equal.
+- Time is linear in the bytes. A block is held whole up to 64 KiB; a longer one is taken line by line,
+  so that comments and unknown fields cost nothing to keep and a value is joined once.
+- The limit counts an event's values (`data` lines joined, `event`, `id`), however the bytes were cut.
+- A failure is final. Messages that were complete before it come out first.
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from .errors import EventTooLargeError, InvalidArgumentError
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+_HOLD = 64 * 1024
+_BOM = b"\xef\xbb\xbf"
+_NO_NAMES: Mapping[bytes, str] = {}
+_RETRY_DIGITS = 18
+
+
+class SSEMessage(msgspec.Struct, frozen=True, gc=False):
+    """One dispatched message. `data` is the wire's own bytes; `text` is them decoded, never failing."""
+
+    event: str
+    data: bytes
+    id: str = ""
+
+    @property
+    def text(self) -> str:
+        """`data` as text, invalid UTF-8 replaced by U+FFFD as the standard says."""
+        return self.data.decode("utf-8", "replace")
+
+
+class SSEDecoder:
+    """Turns the bytes of an event stream into messages.
+
+    Args:
+        max_event_bytes: the largest event, in bytes of its values.
+        names: whole `event: NAME` lines mapped to NAME, the ones worth a short cut. Results do not depend on it.
+    """
+
+    __slots__ = (
+        "_after_cr", "_data", "_event", "_failed", "_field", "_head", "_id", "_id_size", "_line", "_line_size",
+        "_long", "_max", "_names", "_parts", "_size", "_skip", "_value_start", "last_event_id", "retry",
+    )  # fmt: skip
+
+    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, names: Mapping[bytes, str] = _NO_NAMES) -> None:
+        self._max = max_event_bytes
+        self._names = names
+        self._failed = False
+        self._head: bytes | None = b""  # the first bytes, until they are known not to be a BOM; then None
+        self._after_cr = False  # the last read ended in CR: a LF at the start of the next belongs to it
+        # The block being read: the values of its complete lines, then the line that is not complete.
+        self._data: list[bytes] = []
+        self._size = 0  # of the joined data, counting one for each joint
+        self._event = b""
+        self._id = b""  # persists from block to block; only the block that sets it pays for its size
+        self._id_size = 0
+        self._long = False  # whether the block outgrew _HOLD and is taken line by line
+        self._line = bytearray()  # short block: all of it; long block: the end of the incomplete line
+        self._parts: list[bytes] = []  # long block: the incomplete line's earlier bytes
+        self._line_size = 0  # long block: of the incomplete line, all of it
+        self._field = b""  # long block: the incomplete line's field, once known
+        self._value_start = 0
+        self._skip = False  # long block: the incomplete line is one that means nothing
+        self.last_event_id = ""
+        self.retry: int | None = None
+        """The last `retry` field, in milliseconds."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether an event was above the limit; nothing comes out any more."""
+        return self._failed
+
+    def failure(self) -> EventTooLargeError:
+        """A fresh error that says what went wrong."""
+        return EventTooLargeError(f"an event is larger than {self._max} bytes (max_event_bytes)", limit=self._max)
+
+    def feed(self, chunk: bytes) -> list[SSEMessage]:
+        """Takes the next bytes and returns the messages they complete.
+
+        Raises:
+            EventTooLargeError: the decoder failed in an earlier call. The call in which the limit is passed
+                returns the messages before it; `failed` tells at once.
+        """
+        if self._failed:
+            raise self.failure()
+        messages: list[SSEMessage] = []
+        if self._head is not None:
+            chunk = self._without_bom(chunk)
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_lf(chunk)
+        while chunk and not self._failed:
+            chunk = self._feed_long(chunk, messages) if self._long else self._feed_short(chunk, messages)
+        return messages
+
+    def end(self) -> None:
+        """Says that no more bytes come. A block without its blank line is dropped, but a whole `retry` line in it counts.
+
+        Raises:
+            EventTooLargeError: the decoder failed.
+        """
+        if self._failed:
+            raise self.failure()
+        if not self._long:
+            lines, _, _ = bytes(self._line).rpartition(b"\n")
+            for line in lines.split(b"\n"):
+                self._take_line(line)
+        self._forget()
+
+    # -- reads become LF lines -----------------------------------------------------------------------------------
+
+    def _without_bom(self, chunk: bytes) -> bytes:
+        head = (self._head or b"") + chunk
+        if len(head) < len(_BOM) and _BOM.startswith(head):
+            self._head = head
+            return b""
+        self._head = None
+        return head.removeprefix(_BOM)
+
+    def _with_lf(self, chunk: bytes) -> bytes:
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+            self._after_cr = False
+        if chunk:
+            self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    # -- blocks that are short enough to hold whole ----------------------------------------------------------------
+
+    def _feed_short(self, chunk: bytes, messages: list[SSEMessage]) -> bytes:
+        held = self._line
+        if held:
+            if b"\n\n" not in chunk and not (held[-1] == 0x0A and chunk[0] == 0x0A):
+                held += chunk
+                self._hold_or_turn_long()
+                return b""
+            chunk = bytes(held) + chunk
+            held.clear()
+        blocks, _, rest = chunk.rpartition(b"\n\n")
+        if blocks:
+            # No event of a read that is itself below the limit can be above it.
+            names = self._names if len(blocks) <= self._max else _NO_NAMES
+            for block in blocks.split(b"\n\n"):
+                head, found, data = block.partition(b"\ndata: ")
+                name = names.get(head) if found else None
+                if name is not None and b"\n" not in data:
+                    messages.append(SSEMessage(name, data, self.last_event_id))
+                else:
+                    self._exact_block(block, messages)
+                    if self._failed:
+                        return b""
+        held += rest
+        self._hold_or_turn_long()
+        return b""
+
+    def _exact_block(self, block: bytes, messages: list[SSEMessage]) -> None:
+        for line in block.split(b"\n"):
+            if line:
+                self._take_line(line)
+            else:  # more than two line ends in a row
+                self._dispatch(messages)
+            if self._failed:
+                return
+        self._dispatch(messages)
+
+    def _hold_or_turn_long(self) -> None:
+        """Goes over to taking lines one by one once the held part of a block is long."""
+        if len(self._line) <= min(_HOLD, self._max):
+            return
+        held = bytes(self._line)
+        self._line.clear()
+        self._long = True
+        self._take_lines(held)
+
+    # -- blocks that are not ----------------------------------------------------------------------------------------
+
+    def _feed_long(self, chunk: bytes, messages: list[SSEMessage]) -> bytes:
+        """Goes on with a long block; returns the bytes after its end, if that is in the chunk."""
+        if self._line_size == 0 and chunk.startswith(b"\n"):
+            end = 0
+        else:
+            end = chunk.find(b"\n\n") + 1  # the blank line's own LF; 0 if there is none
+            if end == 0:
+                self._take_lines(chunk)
+                return b""
+        self._take_lines(chunk[:end])
+        if self._failed:
+            return b""
+        self._dispatch(messages)
+        self._long = False
+        return chunk[end + 1 :]
+
+    def _take_lines(self, chunk: bytes) -> None:
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            if self._line_size:
+                self._extend_line(line)
+                self._end_line()
+            elif line:
+                self._take_line(line)
+            if self._failed:
+                return
+        if rest:
+            self._extend_line(rest)
+
+    def _extend_line(self, piece: bytes) -> None:
+        """Adds to the incomplete line; keeps its bytes only while they may mean something."""
+        self._line_size += len(piece)
+        if self._skip:
+            return
+        self._line += piece
+        if not self._field and not self._learn_field():
+            return
+        if self._size_with(self._field, self._line_size - self._value_start) > self._max:
+            self._failed = True
+            self._forget()
+        elif len(self._line) > _HOLD:
+            self._parts.append(bytes(self._line))
+            self._line.clear()
+
+    def _learn_field(self) -> bool:
+        """Reads the incomplete line's field, once its colon and the byte after that are there; True when it is one to keep."""
+        size = len(self._line)
+        colon = self._line.find(b":", 0, 8)
+        if 0 <= colon < size - 1:
+            name = bytes(self._line[:colon])
+            if name in (b"data", b"event", b"id"):
+                self._field = name
+                self._value_start = colon + (2 if self._line[colon + 1] == 0x20 else 1)
+            else:
+                self._skip = name != b"retry" or size > len(b"retry: ") + _RETRY_DIGITS
+        elif colon < 0:
+            self._skip = size >= 8  # no field that means anything has a name this long
+        if self._skip:
+            self._line.clear()
+        return bool(self._field)
+
+    def _end_line(self) -> None:
+        line = b"" if self._skip else b"".join([*self._parts, bytes(self._line)])
+        self._line_size = 0
+        self._skip = False
+        self._field = b""
+        self._parts.clear()
+        self._line.clear()
+        if line:
+            self._take_line(line)
+
+    # -- lines and dispatch -----------------------------------------------------------------------------------------
+
+    def _take_line(self, line: bytes) -> None:
+        field, _, value = line.partition(b":")
+        if value.startswith(b" "):
+            value = value[1:]
+        if field not in (b"data", b"event", b"id"):
+            # "If the field value consists of only ASCII digits": bytes.isdigit is exactly that.
+            if field == b"retry" and value.isdigit() and len(value) <= _RETRY_DIGITS:
+                self.retry = int(value)
+            return
+        if self._size_with(field, len(value)) > self._max:
+            self._failed = True
+            self._forget()
+        elif field == b"data":
+            self._size += len(value) + (1 if self._data else 0)
+            self._data.append(value)
+        elif field == b"event":
+            self._event = value
+        elif b"\0" not in value:
+            self._id = value
+            self._id_size = len(value)
+
+    def _size_with(self, field: bytes, size: int) -> int:
+        """The size of the event if `field` took a value of `size` bytes now."""
+        if field == b"data":
+            return self._size + (1 if self._data else 0) + size + len(self._event) + self._id_size
+        return self._size + size + (self._id_size if field == b"event" else len(self._event))
+
+    def _dispatch(self, messages: list[SSEMessage]) -> None:
+        self.last_event_id = self._id.decode("utf-8", "replace")
+        if self._data:
+            name = self._event.decode("utf-8", "replace") or "message"
+            messages.append(SSEMessage(name, b"\n".join(self._data), self.last_event_id))
+            self._data.clear()
+            self._size = 0
+        self._event = b""
+        self._id_size = 0
+
+    def _forget(self) -> None:
+        self._data.clear()
+        self._parts.clear()
+        self._line.clear()
+
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+def encode(data: bytes | str, *, event: str | None = None, id: str | None = None, retry: int | None = None) -> bytes:
+    """Writes one message, with LF line ends. Data with line ends of any kind becomes several `data` lines.
+
+    Raises:
+        InvalidArgumentError: `event` or `id` holds CR, LF or NUL, which could forge another message; or
+            `retry` is negative.
+    """
+    lines: list[bytes] = []
+    for name, value in (("event", event), ("id", id)):
+        if value is not None:
+            if any(char in value for char in "\r\n\0"):
+                raise InvalidArgumentError(f"{name} must not contain CR, LF or NUL", argument=name)
+            lines.append(f"{name}: {value}".encode("utf-8", "replace"))
+    if retry is not None:
+        if retry < 0:
+            raise InvalidArgumentError("retry must not be negative", argument="retry")
+        lines.append(b"retry: %d" % retry)
+    payload = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    if b"\n" in payload or b"\r" in payload:
+        lines.extend(b"data: " + line for line in _LINE_END.split(payload))
+    else:
+        lines.append(b"data: " + payload)
+    return b"\n".join(lines) + b"\n\n"
+
+
+def encode_comment(text: str = "ping") -> bytes:
+    """Writes a comment, which every reader ignores: it keeps a connection alive."""
+    return b"".join(b": " + line + b"\n" for line in _LINE_END.split(text.encode("utf-8", "replace"))) + b"\n"
