@@ -199,12 +199,12 @@ def _tuple(build_item: Builder, *, takes_text: bool) -> Builder:
         items = cast("list[object]", value) if isinstance(value, list) else [value]
         built: list[object] = []
         for found in items:
-            item = {"type": "text", "text": found} if isinstance(found, str) and takes_text else found
+            item: object = {"type": "text", "text": found} if isinstance(found, str) and takes_text else found
             if isinstance(item, dict) and "index" not in item:
                 # Only Structs with a required index look at it; an UnknownPart is built from the item as it came.
                 built.append(_build_at(build_item, cast("dict[str, object]", item), len(built)))
             elif item is not None:
-                built.append(build_item(cast(object, item)))
+                built.append(build_item(item))
         return tuple(built)
 
     return build_tuple
