@@ -1,12 +1,13 @@
 """Checks of arguments before anything is sent. Each takes the argument's name and value, and names it in the error."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
-from .errors import InvalidArgumentError
+from .errors import ConfigurationError, InvalidArgumentError
 
 Check = Callable[[str, object], None]
 
@@ -165,7 +166,38 @@ def header_value(name: str, value: object) -> str:
     return value
 
 
-def all_of(values: Iterable[tuple[str, object, Check]]) -> None:
-    """Runs each check on its named value."""
-    for name, value, check in values:
-        check(name, value)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def header(name: object, value: object) -> None:
+    """A header's name and value; None as a value leaves the header out. Raises `InvalidArgumentError`."""
+    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        raise _refuse(f"the header name {name!r:.80}", "a token of HTTP")
+    if value is not None:
+        header_value(f"the header {name}", value)
+
+
+def base_url(value: object) -> str:
+    """An absolute http or https URL without userinfo, query or fragment; returned without a slash at its end.
+
+    Raises:
+        ConfigurationError: it is anything else. Userinfo is not quoted: it would be a password.
+    """
+    if not isinstance(value, str) or not value or any(not "!" <= char <= "~" for char in value):
+        raise ConfigurationError("base_url must be a URL in visible ASCII, such as http://127.0.0.1:8787/v1")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError("base_url must be a URL with a valid host and port") from None
+    if parts.username is not None or "@" in parts.netloc:
+        raise ConfigurationError("base_url must not hold a user name or password; use api_key or default_headers")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"base_url must begin with http:// or https:// and a host, not {value!r:.80}")
+    if port == 0:
+        raise ConfigurationError("base_url must not name port 0")
+    if "?" in value or "#" in value:
+        raise ConfigurationError("base_url must not have a query or fragment; use default_query")
+    if any(unquote(segment) in (".", "..") for segment in parts.path.split("/")) or "\\" in value:
+        raise ConfigurationError("base_url must not have . or .. or a backslash in its path")
+    return value.rstrip("/")

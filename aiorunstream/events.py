@@ -6,13 +6,14 @@ type, becomes an `UnknownEvent` around the wire's own JSON. Class names are the 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import ClassVar, Literal, cast
 
 import msgspec
 
 from .models import STOPPING_RUN_STATUSES, ErrorObject, Message, MessageDeltaEvent, Run, RunStep, RunStepDeltaEvent
 from .models import Thread as ThreadObject
-from .repair import NotJSONError, UnbuildableError, build, parse
+from .repair import NotJSONError, UnbuildableError, as_object, build, parse
 
 
 class _Event(msgspec.Struct, frozen=True, gc=False, tag_field="event", omit_defaults=True):
@@ -350,15 +351,12 @@ def decode(name: str, payload: bytes) -> Decoded:
     if name == "done" or payload.strip() == b"[DONE]":  # LiteLLM gives the mark no name; DashScope only the name
         return Decoded("done", None, payload)
     if (entry := FAST.get(name)) is not None:
-        try:
+        with suppress(*UNDECODABLE):
             return Decoded(name, entry.make(payload), payload)
-        except UNDECODABLE:
-            pass
-    try:
+    envelope = None
+    with suppress(*UNDECODABLE):
         envelope = _decode_envelope(payload)
-    except UNDECODABLE:
-        return _decode_slowly(name, payload)
-    if name not in (UNNAMED, envelope.event):
+    if envelope is None or name not in (UNNAMED, envelope.event):
         return _decode_slowly(name, payload)
     if bytes(envelope.data) == b'"[DONE]"':
         return Decoded("done", None, payload)
@@ -401,9 +399,9 @@ def is_utf8(payload: bytes) -> bool:
 
 def _inferred_name(value: object) -> str | None:
     """The name of a payload that came without one, from its `object` and `status`."""
-    if not isinstance(value, dict):
+    part = as_object(value)
+    if part is None:
         return None
-    part = cast("dict[str, object]", value)
     kind, status = part.get("object"), part.get("status")
     if not isinstance(kind, str):
         return "error" if "error" in part else None
@@ -427,8 +425,8 @@ def _from_value(name: str, value: object) -> RunEvent | None:
 
 def _error_object(value: object) -> ErrorObject:
     """Reads an error flat (the schema), inside `error` (LiteLLM), or as text (OAuth style and gateways)."""
-    if isinstance(value, dict):
-        part = cast("dict[str, object]", value)
+    part = as_object(value)
+    if part is not None:
         value = part.get("error", part.get("detail", part))
     if isinstance(value, str):
         return ErrorObject(message=value)
@@ -437,9 +435,8 @@ def _error_object(value: object) -> ErrorObject:
 
 def run_facts(event: UnknownEvent) -> tuple[str | None, str | None]:
     """The run id and status of a `thread.run.*` event that could not be typed."""
-    value = event.json()
-    if not isinstance(value, dict):
+    part = as_object(event.json())
+    if part is None:
         return None, None
-    part = cast("dict[str, object]", value)
     run_id, status = part.get("id"), part.get("status")
     return run_id if isinstance(run_id, str) else None, status if isinstance(status, str) else None

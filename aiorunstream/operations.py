@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -33,11 +33,12 @@ from .params import (
     ThreadUpdateParams,
 )
 
+T = TypeVar("T")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PAGING = ("limit", "order", "after", "before")
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """One operation of the protocol.
 
     Attributes:
@@ -53,7 +54,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     method: Literal["GET", "POST", "DELETE"]
     path: str
-    result: type[object]
+    result: type[T]
     body: type[Params] | None = None
     query: tuple[str, ...] = ()
     creates: bool = False
@@ -182,7 +183,7 @@ SUBMIT_TOOL_OUTPUTS = Operation(
     streams=True,
 )
 
-OPERATIONS: tuple[Operation, ...] = (
+OPERATIONS: tuple[Operation[Any], ...] = (
     LIST_ASSISTANTS,
     CREATE_ASSISTANT,
     RETRIEVE_ASSISTANT,
@@ -210,7 +211,7 @@ OPERATIONS: tuple[Operation, ...] = (
 """All of them. A route with fixed words stands before one that has an id in the same place."""
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """One operation about to be carried out; what a backend is given.
 
     Attributes:
@@ -219,22 +220,26 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         body: the JSON body, `extra_body` not yet merged; None where there is none.
     """
 
-    operation: Operation
+    operation: Operation[T]
     path: str
     ids: Mapping[str, str] = {}
     query: Sequence[tuple[str, str]] = ()
     body: Mapping[str, object] | None = None
     options: RequestOptions = RequestOptions()
 
+    def __repr__(self) -> str:
+        """Names the operation; bodies and headers are nobody's business in a log or a traceback."""
+        return f"<Call {self.operation.name}>"
+
 
 def make_call(
-    operation: Operation,
+    operation: Operation[T],
     ids: Mapping[str, str] | None = None,
     *,
     query: Sequence[tuple[str, str]] = (),
     body: Mapping[str, object] | None = None,
     options: RequestOptions | None = None,
-) -> Call:
+) -> Call[T]:
     """Checks the ids and builds the call. Raises `InvalidArgumentError`, naming the id."""
     ids = ids or {}
     options = options or RequestOptions()

@@ -72,3 +72,8 @@ class RequestOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts | None = None
     retry: RetryPolicy | None = None
     idempotency_key: str | None = None
+
+    def __repr__(self) -> str:
+        """Names what is set; headers may hold keys, and bodies what people wrote."""
+        given = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
+        return f"RequestOptions({', '.join(given)})"

@@ -12,15 +12,14 @@ when its event's turn comes and nothing before it is lost; an error is final (ea
 stopping run event ends the stream, and nothing after it is delivered. No clock, no socket, no loop.
 """
 
+import contextlib
 import copy
-import re
-from array import array
 from collections.abc import Iterator
-from itertools import accumulate
 from typing import Literal, Never
 
 import msgspec
 
+from .depth import is_deeper
 from .errors import EventTooDeepError, RunStreamError, StreamError, StreamProtocolError, StreamTruncatedError
 from .events import (
     EVENT_LINES,
@@ -113,11 +112,13 @@ class RunProtocol:
         for message in self._messages:
             name, payload = message.event, message.data
             entry = FAST.get(name)
-            if entry is None or (len(payload) >= _SURELY_SHALLOW and self._may_be_deep(payload)):
+            if entry is None or (len(payload) >= _SURELY_SHALLOW and is_deeper(payload, self._max_depth)):
                 return self._decode(name, payload)
             try:
                 data = entry.decode(payload)
             except UNDECODABLE:
+                data = None  # go on outside: an error raised in here would carry msgspec's, which quotes the payload
+            if data is None:
                 return self._decode(name, payload)
             self.last_event = name
             self.events_seen += 1
@@ -138,18 +139,15 @@ class RunProtocol:
 
     # -- off the fast path -----------------------------------------------------------------------------------------
 
-    def _may_be_deep(self, payload: bytes) -> bool:
-        # Counting costs less than measuring, and nothing is deeper than it has brackets.
-        return payload.count(b"{") + payload.count(b"[") > self._max_depth
-
     def _decode(self, name: str, payload: bytes) -> RunEvent:
-        if self._may_be_deep(payload) and json_depth(payload) > self._max_depth:
+        if is_deeper(payload, self._max_depth):
             self._fail(
                 EventTooDeepError(_says(name, f"is nested deeper than {self._max_depth}"), limit=self._max_depth)
             )
-        try:
+        decoded = None
+        with contextlib.suppress(NotJSONError):
             decoded = decode(name, payload)
-        except NotJSONError:
+        if decoded is None:
             self._fail(StreamProtocolError(_says(name, "is not valid JSON")))
         event = decoded.event
         if event is None:
@@ -219,14 +217,3 @@ def _says(name: str, what: str) -> str:
 def _truncated(*, done_seen: bool) -> StreamTruncatedError:
     how = "said [DONE]" if done_seen else "ended"
     return StreamTruncatedError(f"the stream {how} before its run came to a stop", done_seen=done_seen)
-
-
-_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: one level in, one level out
-
-
-def json_depth(payload: bytes) -> int:
-    """The deepest nesting of a JSON text, broken or not, without recursion."""
-    brackets = _STRINGS.sub(b"", payload).translate(_STEPS, _NOT_BRACKETS)
-    return max(accumulate(array("b", brackets)), default=0)

@@ -24,6 +24,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import TypeVar, cast
 
@@ -72,11 +73,15 @@ def parse(payload: bytes) -> object:
 
     Whoever calls it has bounded the depth already.
     """
-    try:
+    with suppress(ValueError, RecursionError):
         value = json.loads(payload.decode("utf-8", "replace"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise NotJSONError from None
-    return _without_lone_surrogates(value) if _LONE_SURROGATE_SUSPECT.search(payload) else value
+        return _without_lone_surrogates(value) if _LONE_SURROGATE_SUSPECT.search(payload) else value
+    raise NotJSONError  # out here, without json's own error behind it, which holds the payload
+
+
+def as_object(value: object) -> dict[str, object] | None:
+    """`value` where it is a JSON object, else None."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
 def _without_lone_surrogates(value: object) -> object:
@@ -178,9 +183,10 @@ def _str(value: object) -> str:
 
 
 def _dict(value: object) -> dict[str, object]:
-    if isinstance(value, dict):
-        return cast("dict[str, object]", value)
-    raise UnbuildableError
+    part = as_object(value)
+    if part is None:
+        raise UnbuildableError
+    return part
 
 
 def _text_dict(value: object) -> dict[str, str]:
@@ -200,9 +206,8 @@ def _tuple(build_item: Builder, *, takes_text: bool) -> Builder:
         built: list[object] = []
         for found in items:
             item: object = {"type": "text", "text": found} if isinstance(found, str) and takes_text else found
-            if isinstance(item, dict) and "index" not in item:
-                # Only Structs with a required index look at it; an UnknownPart is built from the item as it came.
-                built.append(_build_at(build_item, cast("dict[str, object]", item), len(built)))
+            if (part := _without_index(item)) is not None:
+                built.append(_build_at(build_item, part, len(built)))
             elif item is not None:
                 built.append(build_item(item))
         return tuple(built)
@@ -210,7 +215,13 @@ def _tuple(build_item: Builder, *, takes_text: bool) -> Builder:
     return build_tuple
 
 
+def _without_index(item: object) -> dict[str, object] | None:
+    part = as_object(item)
+    return None if part is None or "index" in part else part
+
+
 def _build_at(build_item: Builder, item: dict[str, object], place: int) -> object:
+    # Only Structs with a required index look at it; an UnknownPart is made of the item as it came.
     try:
         built = build_item({**item, "index": place})
     except UnbuildableError:

@@ -1,0 +1,6 @@
+"""Who carries a call out: a server of the protocol over HTTP, or (with the bridge) something else."""
+
+from ._base import Backend, Opened, Settings
+from .http import HttpBackend
+
+__all__ = ["Backend", "HttpBackend", "Opened", "Settings"]

@@ -1,0 +1,156 @@
+"""Answers read: a status that is an error becomes the right exception, a body becomes the promised Struct."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TypeVar
+
+import msgspec
+
+from ..depth import is_deeper
+from ..errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    EndpointRetiredError,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ThreadBusyError,
+    UnprocessableEntityError,
+)
+from ..models import ErrorObject
+from ..operations import Call
+from ..repair import NotJSONError, UnbuildableError, as_object, build, parse, repair
+
+T = TypeVar("T")
+
+_BY_STATUS: Mapping[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+_BUSY = re.compile(r"already has an active run|while a run \S+ is active")
+_BUSY_RUN = re.compile(r"(?:active run|while a run) ([A-Za-z0-9_-]+)")
+_MAX_ERROR_DEPTH = 64
+_RETIRED_HOSTS = ("api.openai.com", ".openai.azure.com")
+
+
+def status_error(
+    call: Call[T],
+    *,
+    host: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: str,
+    retry_after: float | None,
+) -> APIStatusError:
+    """The exception for an answer that is not the one asked for."""
+    said = error_object(body)
+    kind = _class_of(status, said, host)
+    message = f"{status} {_phrase(status)} from {call.operation.name}"
+    if kind is EndpointRetiredError:
+        message += (
+            f": {host} no longer serves this protocol; point base_url at a server that does, or use the Responses API"
+        )
+    elif said.message:
+        message += f": {said.message}"
+    error = kind(
+        message,
+        status_code=status,
+        code=said.code,
+        type=said.type,
+        param=said.param,
+        body=body,
+        request_id=headers.get("x-request-id"),
+        headers=headers,
+        retry_after=retry_after,
+        outcome_unknown=call.operation.creates and (status >= 500 or status == 408),
+    )
+    if isinstance(error, ThreadBusyError) and (found := _BUSY_RUN.search(said.message)):
+        error.run_id = found[1]
+    return error
+
+
+def _class_of(status: int, said: ErrorObject, host: str) -> type[APIStatusError]:
+    if status == 400 and _BUSY.search(said.message):
+        return ThreadBusyError
+    if status == 404 and (
+        host.split(":", maxsplit=1)[0] == _RETIRED_HOSTS[0]
+        or host.split(":", maxsplit=1)[0].endswith(_RETIRED_HOSTS[1])
+    ):
+        return EndpointRetiredError
+    return _BY_STATUS.get(status, InternalServerError if status >= 500 else APIStatusError)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "(no such status)"
+
+
+def error_object(body: str) -> ErrorObject:
+    """Reads an error body of any server: OpenAI's and LiteLLM's envelope, OAuth's, FastAPI's `detail`, or plain text."""
+    payload = body.encode("utf-8", "replace")
+    if is_deeper(payload, _MAX_ERROR_DEPTH):
+        return ErrorObject()
+    try:
+        value = parse(payload)
+    except NotJSONError:
+        return ErrorObject(message=_one_line(body))
+    part = as_object(value)
+    while part is not None:
+        inner = next((part[name] for name in ("error", "detail") if part.get(name) is not None), None)
+        if isinstance(inner, str):
+            described = part.get("error_description")
+            return ErrorObject(message=described if isinstance(described, str) else inner)
+        if as_object(inner) is None:
+            break
+        part = as_object(inner)
+    try:
+        said = build(part, ErrorObject)
+    except UnbuildableError:
+        return ErrorObject()
+    return msgspec.structs.replace(said, message=_one_line(said.message))
+
+
+def _one_line(text: str) -> str:
+    """A gateway's page of HTML is no message; its first words may be."""
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else line[:300] + "..."
+
+
+def result(call: Call[T], body: bytes, *, max_depth: int) -> T | None:
+    """The Struct that a plain answer holds, leniently; None where it holds none."""
+    if is_deeper(body, max_depth):
+        return None
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.decode(body, type=call.operation.result)
+    with suppress(NotJSONError, UnbuildableError):
+        return repair(body, call.operation.result)
+    return None
+
+
+def is_event_stream(headers: Mapping[str, str]) -> bool:
+    """Whether an event stream is announced, whatever charset it claims: the standard says UTF-8."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def is_encoded(headers: Mapping[str, str]) -> bool:
+    """Whether the body is compressed, although that was declined."""
+    return headers.get("content-encoding", "identity").strip().lower() not in ("identity", "")
+
+
+def content_of(headers: Mapping[str, str]) -> str:
+    """What the body says it is, for a message."""
+    if is_encoded(headers):
+        return f"content encoding {headers['content-encoding']!r:.40}"
+    return f"content type {headers.get('content-type')!r:.80}"

@@ -1,0 +1,229 @@
+"""Any server that speaks the protocol over HTTP: how a call is spelt as a request, sent, retried and answered."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from .. import checks
+from .._version import __version__
+from ..errors import APIError, APIStatusError, ConfigurationError, InvalidArgumentError, StreamProtocolError
+from ..operations import Call
+from ..params import encode_body
+from ..protocol import OnErrorEvent, RunProtocol
+from ..retry import RetryBudget, next_delay, retry_after
+from ..transport import Request, ResponseBody
+from . import _answers
+from ._base import Opened, Settings
+from ._credentials import Secret, SecretText
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MAX_ERROR_BODY = 64 * 1024
+ERROR_BODY_SECONDS = 2.0
+
+
+class HttpBackend:
+    """A server of the protocol behind a base URL.
+
+    Args:
+        base_url: where its `/threads` and `/assistants` are, such as `http://127.0.0.1:8787/v1`. Plain http is
+            accepted, since such servers often live next door.
+
+    Raises:
+        ConfigurationError: the URL cannot be meant.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = checks.base_url(base_url)
+        self._host = urlsplit(self._base_url).netloc
+        self._started: Settings | None = None
+        self._budget = RetryBudget(0)
+
+    @property
+    def base_url(self) -> str:
+        """The base URL, without a slash at its end."""
+        return self._base_url
+
+    def start(self, settings: Settings) -> None:
+        """Is called by the client this backend belongs to."""
+        if self._started is not None:
+            raise ConfigurationError("this backend belongs to another client already")
+        for name, value in settings.headers.items():
+            checks.header(name, value)
+        self._started = settings
+        self._budget = RetryBudget(settings.retry.budget)
+
+    async def call(self, call: Call[T]) -> T:
+        """Sends a plain call and decodes its answer."""
+        return await self._attempt(call, self._call_once)
+
+    async def open(self, call: Call[T], *, on_error_event: OnErrorEvent = "raise") -> Opened:
+        """Opens a stream: returns when the server has answered 200 with an event stream."""
+        body = await self._attempt(call, self._open_once)
+        limits = self._settings.limits
+        protocol = RunProtocol(
+            max_event_bytes=limits.max_event_bytes, max_depth=limits.max_depth, on_error_event=on_error_event
+        )
+        return Opened(body, protocol)
+
+    def __repr__(self) -> str:
+        return f"HttpBackend({self._base_url!r})"
+
+    # -- attempts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _settings(self) -> Settings:
+        if self._started is None:
+            raise ConfigurationError("a backend is used through AsyncClient(backend=...)")
+        return self._started
+
+    async def _attempt(self, call: Call[T], once: Callable[[Call[T]], Awaitable[R]]) -> R:
+        policy = call.options.retry or self._settings.retry
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer = await once(call)
+            except APIError as error:
+                delay = next_delay(policy, attempt, error, random.random(), self._budget)  # noqa: S311  # jitter
+                if delay is None:
+                    raise
+            else:
+                self._budget.give_back()
+                return answer
+            await asyncio.sleep(delay)
+
+    async def _call_once(self, call: Call[T]) -> T:
+        secret, body = await self._send(call, streams=False)
+        if body.status // 100 != 2:
+            raise self._status_error(call, body, await self._read_some(body, secret))
+        found = _answers.result(call, await self._read_all(call, body), max_depth=self._settings.limits.max_depth)
+        if found is None:
+            raise _unusable(call, body, "is not the object it should be")
+        return found
+
+    async def _open_once(self, call: Call[T]) -> ResponseBody:
+        secret, body = await self._send(call, streams=True)
+        if body.status // 100 != 2:
+            raise self._status_error(call, body, await self._read_some(body, secret))
+        if body.status == 200 and _answers.is_event_stream(body.headers) and not _answers.is_encoded(body.headers):
+            return body
+        raise self._no_stream(call, body, await self._read_some(body, secret))
+
+    async def _send(self, call: Call[T], *, streams: bool) -> tuple[Secret | None, ResponseBody]:
+        secret = await self._settings.credentials.current()
+        request = self._request(call, secret, streams=streams)
+        return secret, await self._settings.transport.send(request)
+
+    # -- a call as a request ----------------------------------------------------------------------------------------
+
+    def _request(self, call: Call[T], secret: Secret | None, *, streams: bool) -> Request:
+        body = call.body
+        if body is not None and call.options.extra_body:
+            if "stream" in call.options.extra_body:
+                raise InvalidArgumentError(
+                    "extra_body must not set stream: the method decides it", argument="extra_body"
+                )
+            body = {**body, **call.options.extra_body}
+        return Request(
+            operation=call.operation.name,
+            method=call.operation.method,
+            url=self._url(call),
+            headers=self._headers(call, secret, streams=streams),
+            body=None if body is None else encode_body(body),
+            timeouts=call.options.timeouts or self._settings.timeouts,
+            creates=call.operation.creates,
+            streams=streams,
+        )
+
+    def _url(self, call: Call[T]) -> str:
+        named = {**self._settings.query, **(call.options.extra_query or {})}
+        pairs = [*((name, value) for name, value in call.query if name not in named), *named.items()]
+        query = f"?{urlencode(pairs)}" if pairs else ""
+        return f"{self._base_url}{call.path}{query}"
+
+    def _headers(self, call: Call[T], secret: Secret | None, *, streams: bool) -> Mapping[str, str]:
+        headers: dict[str, str | None] = {
+            "Accept": "text/event-stream" if streams else "application/json",
+            "Accept-Encoding": "identity",  # a proxy that compresses holds events back
+            "User-Agent": f"aiorunstream/{__version__}",
+            "OpenAI-Beta": "assistants=v2",  # Astra speaks v1 without it
+        }
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        if secret is not None:
+            headers["Authorization"] = secret.bearer()
+        if call.options.idempotency_key is not None:
+            headers["Idempotency-Key"] = checks.header_value("idempotency_key", call.options.idempotency_key)
+        for name, value in (*self._settings.headers.items(), *(call.options.extra_headers or {}).items()):
+            checks.header(name, value)
+            for known in [known for known in headers if known.lower() == name.lower()]:
+                del headers[known]
+            headers[name] = None if value is None else SecretText(value)
+        return {name: value for name, value in headers.items() if value is not None}
+
+    # -- answers ----------------------------------------------------------------------------------------------------
+
+    async def _read_all(self, call: Call[T], body: ResponseBody) -> bytes:
+        limit = self._settings.limits.max_event_bytes
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await body.read():
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                body.abort()
+                raise _unusable(call, body, f"is larger than {limit} bytes (Limits.max_event_bytes)")
+        return b"".join(pieces)
+
+    async def _read_some(self, body: ResponseBody, secret: Secret | None) -> str:
+        """The first 64 KiB of an answer that is an error, or what came of it in two seconds, without the key."""
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(ERROR_BODY_SECONDS):
+                while size < MAX_ERROR_BODY and (piece := await body.read()):
+                    pieces.append(piece)
+                    size += len(piece)
+        except (TimeoutError, APIError):
+            pass  # what came is enough to say what the status was about
+        finally:
+            body.abort()  # does nothing where the end has come
+        text = b"".join(pieces)[:MAX_ERROR_BODY].decode("utf-8", "replace")
+        return text if secret is None else secret.redact(text)
+
+    def _status_error(self, call: Call[T], body: ResponseBody, text: str) -> APIStatusError:
+        wait = retry_after(body.headers, time.time())
+        return _answers.status_error(
+            call, host=self._host, status=body.status, headers=body.headers, body=text, retry_after=wait
+        )
+
+    def _no_stream(self, call: Call[T], body: ResponseBody, text: str) -> APIError:
+        """A 2xx that is no event stream: an error in JSON, a run (the server ignored `stream`), or a stranger's page."""
+        if '"error"' in text and _answers.error_object(text).message:
+            return self._status_error(call, body, text)
+        error = StreamProtocolError(
+            f"{call.operation.name} was answered with status {body.status} and "
+            f"{_answers.content_of(body.headers)} instead of an event stream"
+        )
+        run = _answers.result(call, text.encode(), max_depth=self._settings.limits.max_depth)
+        error.run_id = getattr(run, "id", None)
+        error.thread_id = call.ids.get("thread_id")
+        error.status_code = body.status
+        error.headers = body.headers
+        error.request_id = body.headers.get("x-request-id")
+        return error
+
+
+def _unusable(call: Call[T], body: ResponseBody, what: str) -> APIStatusError:
+    """The status is fine and the body is of no use."""
+    return APIStatusError(
+        f"the answer to {call.operation.name} {what}",
+        status_code=body.status,
+        request_id=body.headers.get("x-request-id"),
+        headers=body.headers,
+    )

@@ -1,0 +1,156 @@
+"""The client: settings, lifetime, and the resources hung on it."""
+
+import os
+import ssl as ssl_module
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, cast
+
+from . import checks
+from .backends import Backend, HttpBackend, Settings
+from .backends._credentials import Credentials, Secret, SecretText
+from .errors import ConfigurationError
+from .options import Limits, Timeouts
+from .protocol import OnErrorEvent
+from .resources import AsyncAssistants, AsyncThreads
+from .retry import RetryPolicy
+from .transport import Transport
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+class AsyncClient:
+    """Speaks to one server of the protocol. Use it with `async with`, or call `aclose()` at the end.
+
+    Nothing is opened before the first request. One client may be used from several event loops in turn, and by any
+    number of tasks; its connections belong to the loop they were made in.
+
+    Args:
+        base_url: where the server's `/threads` is, such as `http://127.0.0.1:8787/v1`; else `OPENAI_BASE_URL`.
+            There is no default: the hosted endpoint this protocol came from was switched off in August 2026.
+        api_key: sent as a bearer token; text, or an async callable asked before each attempt. Else `OPENAI_API_KEY`;
+            without either no Authorization header is sent.
+        organization, project: headers of their own; else `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`.
+        backend: speaks to something else than a base URL.
+        timeouts, retry, limits: defaults of every request.
+        on_error_event: "raise" makes a server's error event a `RunStreamError`; "yield" hands it out.
+        default_headers, default_query: added to every request.
+        ssl: False trusts any certificate; an `ssl.SSLContext` decides itself.
+        proxy, trust_env: a proxy's URL; whether to read the environment's proxy settings and netrc.
+        session: an `aiohttp.ClientSession` of yours, used in its own loop and left open. Every request
+            still passes this package's timeouts, buffer and redirect settings.
+
+    Raises:
+        ConfigurationError: a setting cannot work, or there is neither a base URL nor a backend.
+        InvalidArgumentError: the key, or a header, could not be sent as it is.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        api_key: str | Callable[[], Awaitable[str]] | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        backend: Backend | None = None,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        limits: Limits | None = None,
+        on_error_event: OnErrorEvent = "raise",
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, str] | None = None,
+        ssl: ssl_module.SSLContext | bool = True,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        session: "aiohttp.ClientSession | None" = None,
+    ) -> None:
+        # Wrapped before anything can raise: a traceback may show this frame's variables.
+        key = _wrapped(api_key)
+        del api_key
+        headers = _wrapped_headers(default_headers)
+        del default_headers
+        self._on_error_event: OnErrorEvent = on_error_event
+        limits = limits or Limits()
+        settings = Settings(
+            transport=Transport(limits=limits, ssl=ssl, proxy=proxy, trust_env=trust_env, session=session),
+            credentials=Credentials(key),
+            timeouts=timeouts or Timeouts(),
+            retry=retry or RetryPolicy(),
+            limits=limits,
+            headers={**_account_headers(organization, project), **headers},
+            query=dict(default_query or {}),
+        )
+        self._transport = settings.transport
+        self._backend = _backend(base_url, backend)
+        self._backend.start(settings)
+
+    @cached_property
+    def assistants(self) -> AsyncAssistants:
+        """Assistants kept at the server."""
+        return AsyncAssistants(self._backend, on_error_event=self._on_error_event)
+
+    @cached_property
+    def threads(self) -> AsyncThreads:
+        """Threads, with their messages and runs."""
+        return AsyncThreads(self._backend, on_error_event=self._on_error_event)
+
+    @property
+    def beta(self) -> Self:
+        """The client itself, so that `client.beta.threads.runs` goes on working."""
+        return self
+
+    async def aclose(self) -> None:
+        """Closes every stream and connection. Idempotent; a reader of an open stream gets `StreamClosedError`."""
+        await self._transport.aclose()
+
+    close = aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self._backend!r})"
+
+
+def _wrapped(api_key: str | Callable[[], Awaitable[str]] | None) -> Secret | Callable[[], Awaitable[str]] | None:
+    if callable(api_key):
+        return api_key
+    if api_key is None:
+        found = os.environ.get("OPENAI_API_KEY")
+        return Secret(found) if found else None
+    return Secret(api_key)
+
+
+def _wrapped_headers(headers: Mapping[str, object] | None) -> dict[str, str]:
+    # What is no text stays as it is, for the check that names it.
+    items = (headers or {}).items()
+    return {name: SecretText(value) if isinstance(value, str) else cast(str, value) for name, value in items}
+
+
+def _account_headers(organization: str | None, project: str | None) -> dict[str, str]:
+    given = {
+        "OpenAI-Organization": organization or os.environ.get("OPENAI_ORG_ID"),
+        "OpenAI-Project": project or os.environ.get("OPENAI_PROJECT_ID"),
+    }
+    return {name: checks.header_value(name, value) for name, value in given.items() if value}
+
+
+def _backend(base_url: str | None, backend: Backend | None) -> Backend:
+    if backend is not None:
+        if base_url is not None:
+            raise ConfigurationError("give base_url or backend, not both: a backend has its own address")
+        return backend
+    url = base_url if base_url is not None else os.environ.get("OPENAI_BASE_URL")
+    if not url:
+        raise ConfigurationError(
+            "no server to speak to: give base_url (or set OPENAI_BASE_URL) for a server of this protocol, "
+            "or give a backend"
+        )
+    return HttpBackend(url)

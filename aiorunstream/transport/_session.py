@@ -1,0 +1,294 @@
+"""The aiohttp session of each event loop, what it holds open, and how a request is sent through it."""
+
+import asyncio
+import ssl as ssl_module
+from collections.abc import Callable, Mapping
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import msgspec
+from aiohttp import payload
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
+
+from ..errors import AiorunstreamError, APITimeoutError, ClientClosedError, ConfigurationError
+from ..options import Limits, Timeouts
+from ._body import ResponseBody
+from ._translate import BROKEN, NEVER_SENT, no_answer, not_sent, reason_of, too_late
+
+READ_BUFFER = 16 * 1024
+"""Pauses the socket at twice this many unread bytes, so 5,000 stalled readers hold 325 MB and not 2.8 GB."""
+MAX_OPENING = 128
+"""Connects in flight per loop: without it, opening 10,000 streams at once froze the loop for 3.5 s."""
+_WRITE_PIECE = 64 * 1024
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, byte for byte.
+
+    Attributes:
+        operation: its name, for errors.
+        url: absolute, quoted already.
+        creates: whether it must not be sent twice.
+        streams: whether its answer is held open: it then takes one of `Limits.max_streams`.
+    """
+
+    operation: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    timeouts: Timeouts
+    creates: bool
+    streams: bool
+
+    def __repr__(self) -> str:
+        """Names the operation; headers hold keys, and bodies what people wrote."""
+        return f"<Request {self.operation}>"
+
+    @property
+    def host(self) -> str:
+        """`host:port`, for messages."""
+        return URL(self.url, encoded=True).host_port_subcomponent or ""
+
+
+class _Body(payload.Payload):
+    """A request body that tells when its last byte has been handed to the socket."""
+
+    def __init__(self, body: bytes, written: Callable[[], None]) -> None:
+        super().__init__(body, content_type="application/json")
+        self._body = body
+        self._size = len(body)
+        self._written = written
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._body.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        for start in range(0, len(self._body), _WRITE_PIECE):
+            await writer.write(self._body[start : start + _WRITE_PIECE])
+        self._written()
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        del content_length  # it is the body's own
+        await self.write(writer)
+
+
+class Transport:
+    """Sends requests, through one aiohttp session per event loop.
+
+    Args:
+        limits: streams at once, and how long idle connections are kept.
+        ssl, proxy, trust_env: handed to aiohttp as they are.
+        session: the caller's own session, used instead, in its loop only, and left open at the end.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        ssl: ssl_module.SSLContext | bool = True,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self._limits = limits
+        self._ssl = ssl
+        self._proxy = proxy
+        self._trust_env = trust_env
+        self._theirs = session
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSession] = WeakKeyDictionary()
+        self._closed = False
+
+    async def send(self, request: Request) -> ResponseBody:
+        """Sends a request and returns its answer once the headers are there, whatever the status.
+
+        Raises:
+            APIConnectionError: it surely never reached the server, or may be repeated freely.
+            APITimeoutError: connecting took too long, or no stream slot came free.
+            RunOutcomeUnknownError: a creating request may have been carried out.
+            ClientClosedError: the client is closed.
+        """
+        return await self._session().send(request)
+
+    async def aclose(self) -> None:
+        """Aborts every open stream and drain, and closes what this object opened. Idempotent."""
+        self._closed = True
+        here = asyncio.get_running_loop()
+        for loop, session in list(self._sessions.items()):
+            session.abort_all()
+            if loop is here:
+                await session.aclose()
+            elif loop.is_closed():
+                session.forget()
+            else:
+                asyncio.run_coroutine_threadsafe(session.aclose(), loop)
+        self._sessions.clear()
+
+    def _session(self) -> "_LoopSession":
+        if self._closed:
+            raise ClientClosedError("the client is closed")
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None:
+            if self._theirs is not None and self._sessions:
+                raise ConfigurationError("a client with a session of yours works only in that session's event loop")
+            session = self._sessions[loop] = _LoopSession(
+                self._http_session(),
+                limits=self._limits,
+                ssl=self._ssl,
+                proxy=self._proxy,
+                owned=self._theirs is None,
+            )
+        return session
+
+    def _http_session(self) -> aiohttp.ClientSession:
+        if self._theirs is not None:
+            return self._theirs
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._limits.keepalive),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=self._trust_env,
+        )
+
+
+class _Opening:
+    """One of the places for requests on their way out: free again, and the answer's clock begun, once it is written."""
+
+    deadline: asyncio.Timeout
+
+    def __init__(self, places: asyncio.Semaphore, first_event: float | None) -> None:
+        self._places = places
+        self._first_event = first_event
+        self._held = True
+        self.written_at = asyncio.get_running_loop().time()
+
+    def written(self) -> None:
+        self.free()
+        self.written_at = asyncio.get_running_loop().time()
+        if self._first_event is not None:
+            self.deadline.reschedule(self.written_at + self._first_event)
+
+    def free(self) -> None:
+        if self._held:
+            self._held = False
+            self._places.release()
+
+
+class _LoopSession:
+    """What one event loop holds: the session, the free slots, and every body that is open or drains."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        *,
+        limits: Limits,
+        ssl: ssl_module.SSLContext | bool,
+        proxy: str | None,
+        owned: bool,
+    ) -> None:
+        self._http = http
+        self._limits = limits
+        self._ssl = ssl
+        self._proxy = proxy
+        self._owned = owned
+        self._opening = asyncio.Semaphore(MAX_OPENING)
+        self._slots = asyncio.Semaphore(limits.max_streams)
+        self._bodies: set[ResponseBody] = set()
+
+    async def send(self, request: Request) -> ResponseBody:
+        if request.streams:
+            await self._take_slot(request)
+        opened_at = asyncio.get_running_loop().time()
+        try:
+            response, written_at = await self._request(request)
+        except BaseException:
+            if request.streams:
+                self._slots.release()
+            raise
+        body = ResponseBody(
+            response,
+            timeouts=request.timeouts,
+            waited=asyncio.get_running_loop().time() - written_at,
+            opened_at=opened_at,
+            done=self._stream_done if request.streams else self._bodies.discard,
+        )
+        self._bodies.add(body)
+        return body
+
+    def abort_all(self) -> None:
+        for body in list(self._bodies):
+            body.abort()
+
+    async def aclose(self) -> None:
+        if self._owned:
+            await self._http.close()
+
+    def forget(self) -> None:
+        """Lets go of a session whose loop is closed: nothing can be awaited there any more."""
+        connector = self._http.connector
+        if self._owned and connector is not None:
+            self._http.detach()
+            _closing = connector.close()  # does its work at once where nothing is busy
+
+    def _stream_done(self, body: ResponseBody) -> None:
+        self._bodies.discard(body)
+        self._slots.release()
+
+    async def _take_slot(self, request: Request) -> None:
+        seconds = request.timeouts.connect
+        try:
+            async with asyncio.timeout(seconds):
+                await self._slots.acquire()
+            return
+        except TimeoutError:
+            pass
+        raise APITimeoutError(
+            f"no stream slot came free within {seconds:g} s: all {self._limits.max_streams} (Limits.max_streams) are taken",
+            host=request.host,
+            reason="no free slot",
+        )
+
+    async def _request(self, request: Request) -> tuple[aiohttp.ClientResponse, float]:
+        """Returns the response, and when the request had been written; or raises one of this package's errors."""
+        failure: AiorunstreamError
+        await self._opening.acquire()
+        opening = _Opening(self._opening, request.timeouts.first_event)
+        try:
+            async with asyncio.timeout(None) as opening.deadline:
+                response = await self._send(request, opening)
+            return response, opening.written_at
+        except (*NEVER_SENT, UnicodeError) as error:  # UnicodeError: a host name that no resolver takes
+            failure = not_sent(request.host, error)
+        except TimeoutError:
+            failure = too_late(request.host, request.operation, request.timeouts.first_event, creates=request.creates)
+        except BROKEN as error:
+            failure = self._no_answer(request, error)
+        finally:
+            opening.free()
+        raise failure  # not in an `except`: see _translate
+
+    async def _send(self, request: Request, opening: _Opening) -> aiohttp.ClientResponse:
+        timeouts = request.timeouts
+        body = None if request.body is None else _Body(request.body, opening.written)
+        if body is None and timeouts.first_event is not None:  # nothing tells when a request without a body is written
+            now = asyncio.get_running_loop().time()
+            opening.deadline.reschedule(now + (timeouts.connect or 0.0) + timeouts.first_event)
+        return await self._http.request(
+            request.method,
+            URL(request.url, encoded=True),
+            data=body,
+            headers=request.headers,
+            allow_redirects=False,  # a redirect would carry the key, or the whole body, to somebody else
+            raise_for_status=False,
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER,
+            timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=None, sock_connect=None),
+            ssl=self._ssl,
+            proxy=self._proxy,
+        )
+
+    def _no_answer(self, request: Request, error: BaseException) -> AiorunstreamError:
+        if self._http.closed:
+            return ClientClosedError("the client was closed while the request was under way")
+        return no_answer(request.host, request.operation, reason_of(error), creates=request.creates)

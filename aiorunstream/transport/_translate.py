@@ -1,0 +1,83 @@
+"""aiohttp's exceptions, told apart by one question: can the request have reached the server?
+
+aiohttp's own objects hold the request with its Authorization header, so only a class name and an errno are copied, and
+nothing is raised while one of them is being handled: not even `__context__` may lead back to it.
+"""
+
+import os
+
+import aiohttp
+import msgspec
+
+from ..errors import (
+    APIConnectionError,
+    APITimeoutError,
+    RunOutcomeUnknownError,
+    StreamError,
+    StreamInterruptedError,
+    StreamProtocolError,
+)
+
+NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+"""The only three that surely mean so. Every other one may have come after the server had read the request."""
+
+BROKEN = (aiohttp.ClientError, OSError, RuntimeError)
+"""What reading a body can raise. RuntimeError("Connection closed.") comes after a malformed chunk that nobody waited for."""
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """What went wrong below, without anything that could hold a secret."""
+
+    name: str
+    errno: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({os.strerror(self.errno)})" if self.errno is not None and self.errno > 0 else self.name
+
+
+def reason_of(error: BaseException) -> Reason:
+    """The class name and the errno of an exception, or of the operating system's error inside it."""
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    number = inner.errno if isinstance(inner, OSError) else None
+    return Reason(type(inner).__name__, number if isinstance(number, int) else None)
+
+
+def not_sent(host: str, error: BaseException) -> APIConnectionError:
+    """The request surely never left."""
+    reason = reason_of(error)
+    kind = APITimeoutError if isinstance(error, aiohttp.ConnectionTimeoutError) else APIConnectionError
+    return kind(f"cannot connect to {host}: {reason}", host=host, reason=reason.name, errno=reason.errno)
+
+
+def no_answer(
+    host: str, operation: str, reason: Reason, *, creates: bool
+) -> APIConnectionError | RunOutcomeUnknownError:
+    """The request may have left, and no status line came back."""
+    if creates:
+        message = f"{operation} at {host} was sent and not answered ({reason}): it may have been carried out"
+        return RunOutcomeUnknownError(message, operation=operation, host=host, reason=reason.name, errno=reason.errno)
+    return APIConnectionError(f"no answer from {host}: {reason}", host=host, reason=reason.name, errno=reason.errno)
+
+
+def too_late(
+    host: str, operation: str, seconds: float | None, *, creates: bool
+) -> APITimeoutError | RunOutcomeUnknownError:
+    """The request was written and no status line came in time."""
+    within = f"within {seconds:g} s (Timeouts.first_event)" if seconds is not None else "in time"
+    if creates:
+        message = f"{operation} at {host} was sent and not answered {within}: it may have been carried out"
+        return RunOutcomeUnknownError(message, operation=operation, host=host, reason="timeout", clock="first_event")
+    return APITimeoutError(f"no answer from {host} {within}", host=host, reason="timeout")
+
+
+def body_broke(error: BaseException) -> StreamError:
+    """Reading the body failed."""
+    reason = reason_of(error)
+    if isinstance(error, (aiohttp.ClientPayloadError, OSError)):
+        return StreamInterruptedError(f"the connection broke ({reason})", reason=reason.name, errno=reason.errno)
+    return malformed_body(reason.name)
+
+
+def malformed_body(reason: str) -> StreamProtocolError:
+    """The connection was closed below because the body broke the rules of HTTP."""
+    return StreamProtocolError(f"the body broke the rules of HTTP, such as a malformed chunk ({reason})")
