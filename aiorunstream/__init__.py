@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         __version__,
     )
     from .backends import (
-        Backend, HttpBackend,
+        Answer, Backend, HttpBackend,
     )
     from .client import (
         AsyncClient,
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
         Frame, RunProtocol,
     )
     from .resources import (
-        AsyncAssistants, AsyncMessages, AsyncRuns, AsyncThreads,
+        AsyncAssistants, AsyncMessages, AsyncPage, AsyncRunSteps, AsyncRuns, AsyncThreads, ListCall, with_response,
     )
     from .retry import (
         RetryPolicy,
@@ -83,7 +83,7 @@ else:
             "__version__",
         ),
         "backends": (
-            "Backend", "HttpBackend",
+            "Answer", "Backend", "HttpBackend",
         ),
         "client": (
             "AsyncClient",
@@ -144,7 +144,8 @@ else:
             "Frame", "RunProtocol",
         ),
         "resources": (
-            "AsyncAssistants", "AsyncMessages", "AsyncRuns", "AsyncThreads",
+            "AsyncAssistants", "AsyncMessages", "AsyncPage", "AsyncRunSteps", "AsyncRuns", "AsyncThreads", "ListCall",
+            "with_response",
         ),
         "retry": (
             "RetryPolicy",
@@ -177,6 +178,7 @@ __all__ = [
     "AiorunstreamError",
     "Annotation",
     "AnnotationDelta",
+    "Answer",
     "Assistant",
     "AssistantDeleted",
     "AssistantResponseFormatOption",
@@ -188,6 +190,8 @@ __all__ = [
     "AsyncAssistants",
     "AsyncClient",
     "AsyncMessages",
+    "AsyncPage",
+    "AsyncRunSteps",
     "AsyncRuns",
     "AsyncThreads",
     "Attachment",
@@ -256,6 +260,7 @@ __all__ = [
     "JSONSchema",
     "LastError",
     "Limits",
+    "ListCall",
     "Message",
     "MessageContent",
     "MessageContentDelta",
@@ -358,4 +363,5 @@ __all__ = [
     "UnsupportedParameterError",
     "Usage",
     "__version__",
+    "with_response",
 ]

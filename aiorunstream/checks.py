@@ -50,6 +50,26 @@ def integer(least: int) -> Check:
     return check
 
 
+def whole(low: int, high: int) -> Check:
+    """A whole number from `low` to `high`."""
+
+    def check(name: str, value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise _refuse(name, f"a whole number from {low} to {high}, not {value!r:.40}")
+
+    return check
+
+
+def one_of(*words: str) -> Check:
+    """One of these words."""
+
+    def check(name: str, value: object) -> None:
+        if value not in words:
+            raise _refuse(name, f"one of {', '.join(words)}, not {value!r:.40}")
+
+    return check
+
+
 def boolean(name: str, value: object) -> None:
     """True or False."""
     if not isinstance(value, bool):

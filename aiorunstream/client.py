@@ -31,12 +31,12 @@ class AsyncClient:
         base_url: where the server's `/threads` is, such as `http://127.0.0.1:8787/v1`; else `OPENAI_BASE_URL`.
             There is no default: the hosted endpoint this protocol came from was switched off in August 2026.
         api_key: sent as a bearer token; text, or an async callable asked before each attempt. Else `OPENAI_API_KEY`;
-            without either no Authorization header is sent.
+            without either, and for "", no Authorization header is sent.
         organization, project: headers of their own; else `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`.
         backend: speaks to something else than a base URL.
         timeouts, retry, limits: defaults of every request.
         on_error_event: "raise" makes a server's error event a `RunStreamError`; "yield" hands it out.
-        default_headers, default_query: added to every request.
+        default_headers, default_query: added to every request; None as a header's value leaves that header out.
         ssl: False trusts any certificate; an `ssl.SSLContext` decides itself.
         proxy, trust_env: a proxy's URL; whether to read the environment's proxy settings and netrc.
         session: an `aiohttp.ClientSession` of yours, used in its own loop and left open. Every request
@@ -59,7 +59,7 @@ class AsyncClient:
         retry: RetryPolicy | None = None,
         limits: Limits | None = None,
         on_error_event: OnErrorEvent = "raise",
-        default_headers: Mapping[str, str] | None = None,
+        default_headers: Mapping[str, str | None] | None = None,
         default_query: Mapping[str, str] | None = None,
         ssl: ssl_module.SSLContext | bool = True,
         proxy: str | None = None,
@@ -72,6 +72,15 @@ class AsyncClient:
         headers = _wrapped_headers(default_headers)
         del default_headers
         self._on_error_event: OnErrorEvent = on_error_event
+        for name, given, kind in (
+            ("timeouts", timeouts, Timeouts),
+            ("retry", retry, RetryPolicy),
+            ("limits", limits, Limits),
+        ):
+            if given is not None and not isinstance(given, kind):
+                raise ConfigurationError(f"{name} must be {kind.__name__}(...), not {type(given).__name__}")
+        if on_error_event not in ("raise", "yield"):
+            raise ConfigurationError(f'on_error_event must be "raise" or "yield", not {on_error_event!r:.40}')
         limits = limits or Limits()
         settings = Settings(
             transport=Transport(limits=limits, ssl=ssl, proxy=proxy, trust_env=trust_env, session=session),
@@ -125,13 +134,13 @@ def _wrapped(api_key: str | Callable[[], Awaitable[str]] | None) -> Secret | Cal
     if api_key is None:
         found = os.environ.get("OPENAI_API_KEY")
         return Secret(found) if found else None
-    return Secret(api_key)
+    return None if api_key == "" else Secret(api_key)
 
 
-def _wrapped_headers(headers: Mapping[str, object] | None) -> dict[str, str]:
+def _wrapped_headers(headers: Mapping[str, object] | None) -> dict[str, str | None]:
     # What is no text stays as it is, for the check that names it.
     items = (headers or {}).items()
-    return {name: SecretText(value) if isinstance(value, str) else cast(str, value) for name, value in items}
+    return {name: SecretText(value) if isinstance(value, str) else cast(None, value) for name, value in items}
 
 
 def _account_headers(organization: str | None, project: str | None) -> dict[str, str]:

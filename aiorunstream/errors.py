@@ -3,7 +3,7 @@
 AiorunstreamError
 ├── APIError                           something about a request or its answer
 │   ├── APIConnectionError             it surely never reached the server, or may safely be sent again
-│   │   └── APITimeoutError            connecting, or waiting for a free stream slot, took too long
+│   │   └── APITimeoutError            connecting, waiting for a free stream slot, or polling took too long
 │   ├── APIStatusError                 the server answered with a status that is not what was asked for
 │   │   ├── BadRequestError            400
 │   │   │   └── ThreadBusyError        400: the thread already has an active run
@@ -46,6 +46,8 @@ def _rebuild(cls: type[BaseException], args: tuple[object, ...], state: dict[str
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
+    if hasattr(error, "__notes__"):
+        error.__notes__ = list(error.__notes__)  # a note on a copy is no note on the first
     return error
 
 
@@ -78,7 +80,9 @@ class APIConnectionError(APIError):
 
 
 class APITimeoutError(APIConnectionError):
-    """Connecting, or waiting for a free stream slot, took longer than `Timeouts.connect`. Nothing was sent."""
+    """Connecting, or waiting for a free stream slot, took longer than `Timeouts.connect`, and nothing was sent; or a
+    request that may be repeated was not answered in time; or polling met its deadline.
+    """
 
 
 class APIStatusError(APIError):
@@ -171,7 +175,7 @@ class RunOutcomeUnknownError(APIError):
     Attributes:
         operation: the name of the operation, such as "create_run".
         host, reason, errno: as in APIConnectionError.
-        clock: "first_event" where a clock of ours ended the wait, else None.
+        clock: "first_event" or "total" where that clock of ours ended the wait, else None.
         looked: True when the thread's runs were listed and the run was not among them.
     """
 
@@ -183,7 +187,7 @@ class RunOutcomeUnknownError(APIError):
         host: str = "",
         reason: str = "",
         errno: int | None = None,
-        clock: Literal["first_event"] | None = None,
+        clock: Literal["first_event", "total"] | None = None,
         looked: bool = False,
     ) -> None:
         super().__init__(message)
@@ -191,7 +195,7 @@ class RunOutcomeUnknownError(APIError):
         self.host = host
         self.reason = reason
         self.errno = errno
-        self.clock: Literal["first_event"] | None = clock
+        self.clock: Literal["first_event", "total"] | None = clock
         self.looked = looked
 
 

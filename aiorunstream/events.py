@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, cast
 
 import msgspec
 
+from .complaint import is_flat, read_complaint
 from .models import STOPPING_RUN_STATUSES, ErrorObject, Message, MessageDeltaEvent, Run, RunStep, RunStepDeltaEvent
 from .models import Thread as ThreadObject
 from .repair import NotJSONError, UnbuildableError, as_object, build, parse
@@ -262,21 +263,17 @@ RunEvent = AssistantStreamEvent | UnknownEvent
 """What iterating a stream yields. Match on the class: `event.event == "..."` does not narrow the type."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """How one event is decoded, and what it does to the stream.
 
-    `is_run` is True where the payload is the run; `stops` is the status that ends the stream, or None.
+    `tells` is True where the payload is the run or the thread itself; `stops` is the status that ends the stream, or None.
     """
 
     cls: type[AssistantStreamEvent]
     decode: Callable[[bytes], object]
     payload: type[object]
-    is_run: bool
+    tells: bool
     stops: str | None
-
-    def make(self, payload: bytes) -> AssistantStreamEvent:
-        """Decodes a payload the fast way, or raises one of `UNDECODABLE`."""
-        return self.around(self.decode(payload))
 
     def around(self, data: object) -> AssistantStreamEvent:
         """The event around a payload that is already of the right type."""
@@ -285,10 +282,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 def _entry(cls: type[AssistantStreamEvent]) -> Entry:
     payload = cast("type[object]", cls.__annotations__["data"])
-    is_run = payload is Run
     status = cls.event.rpartition(".")[2]
-    stops = status if is_run and status in STOPPING_RUN_STATUSES else None
-    return Entry(cls, msgspec.json.Decoder(payload).decode, payload, is_run, stops)
+    stops = status if payload is Run and status in STOPPING_RUN_STATUSES else None
+    return Entry(cls, msgspec.json.Decoder(payload).decode, payload, payload in (Run, ThreadObject), stops)
 
 
 EVENT_CLASSES: tuple[type[AssistantStreamEvent], ...] = AssistantStreamEvent.__args__
@@ -315,7 +311,7 @@ UNNAMED = "message"
 """What the SSE standard calls a message that has no `event` field."""
 
 
-class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """LiteLLM and Astra name the event inside the data: an object of exactly these (`enabled` is in the schema)."""
 
     event: str
@@ -326,7 +322,7 @@ class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-class Decoded(msgspec.Struct, frozen=True):
+class Decoded(msgspec.Struct, frozen=True, gc=False):
     """A message, decoded.
 
     `name` is the event's wire name, from wherever it came; `event` is None for the end mark `[DONE]`;
@@ -336,6 +332,10 @@ class Decoded(msgspec.Struct, frozen=True):
     name: str
     event: RunEvent | None
     wire: bytes | None
+
+
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What the fast decoder can raise; invalid UTF-8 is no MsgspecError."""
 
 
 def decode(name: str, payload: bytes) -> Decoded:
@@ -348,25 +348,27 @@ def decode(name: str, payload: bytes) -> Decoded:
     Raises:
         NotJSONError: the payload is broken JSON, and its name is one of ours or none.
     """
-    if name == "done" or payload.strip() == b"[DONE]":  # LiteLLM gives the mark no name; DashScope only the name
-        return Decoded("done", None, payload)
-    if (entry := FAST.get(name)) is not None:
-        with suppress(*UNDECODABLE):
-            return Decoded(name, entry.make(payload), payload)
     envelope = None
-    with suppress(*UNDECODABLE):
-        envelope = _decode_envelope(payload)
+    if name == UNNAMED or name in REGISTRY:
+        with suppress(*UNDECODABLE):
+            envelope = _decode_envelope(payload)
     if envelope is None or name not in (UNNAMED, envelope.event):
-        return _decode_slowly(name, payload)
-    if bytes(envelope.data) == b'"[DONE]"':
-        return Decoded("done", None, payload)
-    inner = decode(envelope.event, bytes(envelope.data))
+        return _decode_named(name, payload)
+    # Opened once only: an envelope in an envelope is a payload like any other.
+    inner = _decode_named(envelope.event, bytes(envelope.data))
     if envelope.enabled is not None and isinstance(inner.event, ThreadCreated):
         return Decoded(inner.name, msgspec.structs.replace(inner.event, enabled=envelope.enabled), None)
     return inner
 
 
-UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+def _decode_named(name: str, payload: bytes) -> Decoded:
+    # LiteLLM gives the end mark no name; DashScope gives only the name; an envelope makes it a JSON string.
+    if name == "done" or payload.strip() in (b"[DONE]", b'"[DONE]"'):
+        return Decoded("done", None, payload)
+    if (entry := FAST.get(name)) is not None:
+        with suppress(*UNDECODABLE):
+            return Decoded(name, entry.around(entry.decode(payload)), payload)
+    return _decode_slowly(name, payload)
 
 
 def _decode_slowly(name: str, payload: bytes) -> Decoded:
@@ -380,10 +382,12 @@ def _decode_slowly(name: str, payload: bytes) -> Decoded:
             raise
         return Decoded(name, UnknownEvent(name, msgspec.Raw(msgspec.json.encode(text))), None)
     if name == UNNAMED and (inferred := _inferred_name(value)) is not None:
-        return decode(inferred, payload)
-    event = _from_value(name, value)
-    if event is not None:
-        return Decoded(name, event, None)
+        return _decode_named(inferred, payload)
+    if name == "error":
+        return Decoded(name, ErrorEvent(read_complaint(value)), payload if is_flat(value) else None)
+    if (entry := REGISTRY.get(name)) is not None:
+        with suppress(UnbuildableError):
+            return Decoded(name, entry.around(build(value, entry.payload)), None)
     wire = payload if is_utf8(payload) else msgspec.json.encode(value)
     return Decoded(name, UnknownEvent(name, msgspec.Raw(wire)), wire)
 
@@ -407,30 +411,10 @@ def _inferred_name(value: object) -> str | None:
         return "error" if "error" in part else None
     if kind in _NAMED_OUTRIGHT:
         return _NAMED_OUTRIGHT[kind]
-    name = f"{_NAMED_BY_OBJECT.get(kind, '')}{status}"
+    if kind not in _NAMED_BY_OBJECT:
+        return None
+    name = f"{_NAMED_BY_OBJECT[kind]}{status}"
     return name if name in REGISTRY else None
-
-
-def _from_value(name: str, value: object) -> RunEvent | None:
-    entry = REGISTRY.get(name)
-    if entry is None:
-        return None
-    try:
-        if entry.cls is ErrorEvent:
-            return ErrorEvent(_error_object(value))
-        return entry.around(build(value, entry.payload))
-    except UnbuildableError:
-        return None
-
-
-def _error_object(value: object) -> ErrorObject:
-    """Reads an error flat (the schema), inside `error` (LiteLLM), or as text (OAuth style and gateways)."""
-    part = as_object(value)
-    if part is not None:
-        value = part.get("error", part.get("detail", part))
-    if isinstance(value, str):
-        return ErrorObject(message=value)
-    return build(value, ErrorObject)
 
 
 def run_facts(event: UnknownEvent) -> tuple[str | None, str | None]:

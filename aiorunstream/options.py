@@ -8,6 +8,10 @@ from .errors import ConfigurationError
 from .retry import RetryPolicy
 
 
+def _is_above_0(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """The clocks of a request. They are this package's own: aiohttp can wait for ever after a malformed chunk.
 
@@ -28,7 +32,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             seconds: float | None = getattr(self, name)
-            if seconds is not None and not seconds > 0:
+            if seconds is not None and not _is_above_0(seconds):
                 raise ConfigurationError(f"Timeouts.{name} must be above 0 seconds, or None")
 
 
@@ -50,7 +54,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            if not getattr(self, name) > 0:
+            if not _is_above_0(getattr(self, name)):
                 raise ConfigurationError(f"Limits.{name} must be above 0")
 
 

@@ -6,8 +6,10 @@ that names the parameter. Nested objects may be Structs of `models/` or plain di
 server's business.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from contextlib import suppress
+from typing import ClassVar, Literal, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -274,22 +276,51 @@ class AssistantUpdateParams(Params, frozen=True, kw_only=True):
 
 
 def encode_body(body: Mapping[str, object]) -> bytes:
-    """The body as JSON.
+    """The body as JSON; mappings and sequences of any kind are objects and lists.
 
     Raises:
-        InvalidArgumentError: something inside has no JSON; the message names the parameter.
+        InvalidArgumentError: something inside has no JSON, such as NaN; the message names the parameter.
     """
-    try:
-        return msgspec.json.encode(body)
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
-        pass
-    culprit = next((name for name, value in body.items() if not _has_json(value)), "the body")
+    culprit = "the body"
+    for name, value in body.items():
+        if not _has_json(value):
+            culprit = name
+            break
+    else:
+        with suppress(*_NO_JSON):
+            return _encode(body)
     raise InvalidArgumentError(f"{culprit} cannot be written as JSON", argument=culprit)
 
 
+_NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
+
+
+def _encode(value: object) -> bytes:
+    return msgspec.json.encode(value, enc_hook=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[object, object]", value))
+    if isinstance(value, Sequence):
+        return list(cast("Sequence[object]", value))
+    raise TypeError(type(value).__name__)
+
+
 def _has_json(value: object) -> bool:
-    try:
-        msgspec.json.encode(value)
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
-        return False
+    with suppress(*_NO_JSON):
+        # msgspec writes NaN and infinity as null; only where there is a null is it worth looking for them.
+        return b"null" not in _encode(value) or _is_finite(value)
+    return False
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, msgspec.Struct):
+        return all(_is_finite(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, Mapping):
+        return all(_is_finite(item) for item in cast("Mapping[object, object]", value).values())
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return all(_is_finite(item) for item in cast("Sequence[object]", value))
     return True

@@ -29,18 +29,15 @@ from .events import (
     UNNAMED,
     ErrorEvent,
     RunEvent,
-    ThreadCreated,
     UnknownEvent,
     decode,
     run_facts,
 )
-from .models import STOPPING_RUN_STATUSES, Run
+from .models import STOPPING_RUN_STATUSES, Run, Thread
 from .repair import NotJSONError
-from .sse import MAX_EVENT_BYTES, SSEDecoder, SSEMessage
+from .sse import MAX_EVENT_BYTES, SSEDecoder, SSEMessage, encode
 
 MAX_DEPTH = 128
-_SURELY_SHALLOW = 256
-"""Payloads below this many bytes are not measured: nested to the last byte they are harmless to decode."""
 
 OnErrorEvent = Literal["raise", "yield"]
 
@@ -50,6 +47,10 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
     event: str
     data: bytes
+
+    def sse(self) -> bytes:
+        """The frame as a server-sent event, for a browser. Raises `InvalidArgumentError` for a name that could forge another."""
+        return encode(self.data, event=self.event)
 
 
 class RunProtocol:
@@ -62,7 +63,7 @@ class RunProtocol:
 
     Attributes:
         run: the run as its last event showed it.
-        run_id, thread_id: known from the first event that says so.
+        run_id, thread_id: known from the first `thread.run.*` event, or `thread.created`.
         outcome: the status the run stopped with; None while the stream goes on, and after an error.
         last_event: the wire name of the last event handed out.
         events_seen: how many were.
@@ -79,6 +80,7 @@ class RunProtocol:
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes, names=EVENT_LINES)
         self._messages: Iterator[SSEMessage] = iter(())
         self._max_depth = max_depth
+        self._surely_shallow = 2 * max_depth  # every level has two brackets
         self._yield_errors = on_error_event == "yield"
         self._ended = False  # the body is over
         self._failure: StreamError | None = None
@@ -112,7 +114,7 @@ class RunProtocol:
         for message in self._messages:
             name, payload = message.event, message.data
             entry = FAST.get(name)
-            if entry is None or (len(payload) >= _SURELY_SHALLOW and is_deeper(payload, self._max_depth)):
+            if entry is None or (len(payload) > self._surely_shallow and is_deeper(payload, self._max_depth)):
                 return self._decode(name, payload)
             try:
                 data = entry.decode(payload)
@@ -123,8 +125,8 @@ class RunProtocol:
             self.last_event = name
             self.events_seen += 1
             self._wire = payload
-            if entry.is_run:
-                self._follow(data, entry.stops)  # type: ignore[arg-type]  # is_run says that it is a Run
+            if entry.tells:
+                self._follow(data, entry.stops)
             return entry.cls(data)  # type: ignore[arg-type]  # the entry's own payload
         self._at_the_end()
         return None
@@ -167,18 +169,18 @@ class RunProtocol:
         if isinstance(event, UnknownEvent):
             if name.startswith("thread.run.") and not name.startswith("thread.run.step."):
                 self._follow_unknown(name, event)
-        elif isinstance(event.data, Run):
+        else:
             self._follow(event.data, REGISTRY[name].stops)
-        elif isinstance(event, ThreadCreated):
-            self.thread_id = event.data.id
 
-    def _follow(self, run: Run, stops: str | None) -> None:
-        self.run = run
-        self.run_id = run.id
-        if run.thread_id:
-            self.thread_id = run.thread_id
-        if stops is not None:
-            self._stop(run.status, stops)
+    def _follow(self, data: object, stops: str | None) -> None:
+        if isinstance(data, Thread):
+            self.thread_id = data.id
+        elif isinstance(data, Run):
+            self.run = data
+            self.run_id = data.id
+            self.thread_id = data.thread_id or self.thread_id
+            if stops is not None:
+                self._stop(data.status, stops)
 
     def _follow_unknown(self, name: str, event: UnknownEvent) -> None:
         """A run's event that could not be typed still says which run it is, and may still end the stream."""
@@ -198,7 +200,7 @@ class RunProtocol:
         if self.outcome is not None:
             return
         if self._failure is not None:
-            raise copy.copy(self._failure)  # fresh, so that its traceback does not grow
+            raise self._told(self._failure)
         if self._sse.failed:
             self._fail(self._sse.failure())
         if self._ended:
@@ -207,7 +209,17 @@ class RunProtocol:
     def _fail(self, failure: StreamError) -> Never:
         self._failure = failure
         self._messages = iter(())
-        raise copy.copy(failure)
+        raise self._told(failure)
+
+    def _told(self, failure: StreamError) -> StreamError:
+        """A fresh copy, so that its traceback does not grow, that knows what is known here."""
+        told = copy.copy(failure)
+        told.thread_id = self.thread_id
+        told.run_id = self.run_id
+        told.run_status = None if self.run is None else self.run.status
+        told.last_event = self.last_event
+        told.events_seen = self.events_seen
+        return told
 
 
 def _says(name: str, what: str) -> str:

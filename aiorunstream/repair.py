@@ -61,11 +61,24 @@ def build(value: object, kind: type[T]) -> T:
 
 # -- plain JSON ----------------------------------------------------------------------------------------------------
 
+_MOST_DIGITS = 4300
+_LARGEST_FLOAT = 1.7976931348623157e308
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _LONE_SURROGATE_SUSPECT = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _refuse_constant(name: str) -> object:
     raise ValueError(name)  # NaN and Infinity are no JSON
+
+
+def _parse_int(digits: str) -> int | str:
+    # Python refuses to read more digits than this; they are kept as text, since they are JSON all the same.
+    return int(digits) if len(digits) < _MOST_DIGITS else digits
+
+
+def _parse_float(digits: str) -> float | str:
+    value = float(digits)
+    return value if math.isfinite(value) else digits  # 1e999 is JSON; infinity is not
 
 
 def parse(payload: bytes) -> object:
@@ -74,7 +87,12 @@ def parse(payload: bytes) -> object:
     Whoever calls it has bounded the depth already.
     """
     with suppress(ValueError, RecursionError):
-        value = json.loads(payload.decode("utf-8", "replace"), parse_constant=_refuse_constant)
+        value = json.loads(
+            payload.decode("utf-8", "replace"),
+            parse_constant=_refuse_constant,
+            parse_int=_parse_int,
+            parse_float=_parse_float,
+        )
         return _without_lone_surrogates(value) if _LONE_SURROGATE_SUSPECT.search(payload) else value
     raise NotJSONError  # out here, without json's own error behind it, which holds the payload
 
@@ -150,11 +168,8 @@ def _int(value: object) -> int:
 
 
 def _seconds(value: object) -> int:
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise UnbuildableError from None
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
     if isinstance(value, float) and math.isfinite(value):
         value = math.floor(value)
     seconds = _int(value)
@@ -164,12 +179,9 @@ def _seconds(value: object) -> int:
 
 
 def _float(value: object) -> float:
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise UnbuildableError from None
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST_FLOAT:
         return float(value)
     raise UnbuildableError
 
@@ -217,7 +229,7 @@ def _tuple(build_item: Builder, *, takes_text: bool) -> Builder:
 
 def _without_index(item: object) -> dict[str, object] | None:
     part = as_object(item)
-    return None if part is None or "index" in part else part
+    return None if part is None or part.get("index") is not None else part
 
 
 def _build_at(build_item: Builder, item: dict[str, object], place: int) -> object:
@@ -241,7 +253,7 @@ def _tagged(by_tag: Mapping[str | int, Builder], tag_field: str, default: Builde
     def build_tagged(value: object) -> object:
         part = _dict(value)
         tag = part.get(tag_field)
-        build_struct = by_tag.get(tag) if isinstance(tag, str) else default
+        build_struct = default if tag is None else by_tag.get(tag) if isinstance(tag, str) else None
         if build_struct is not None:
             try:
                 return build_struct(part)
@@ -250,6 +262,15 @@ def _tagged(by_tag: Mapping[str | int, Builder], tag_field: str, default: Builde
         return UnknownPart(part)
 
     return build_tagged
+
+
+_PLAIN: Mapping[type[inspect.Type], type[object]] = {
+    inspect.StrType: str,
+    inspect.LiteralType: str,
+    inspect.IntType: int,
+    inspect.FloatType: float,
+    inspect.BoolType: bool,
+}
 
 
 def _union(info: inspect.UnionType) -> Builder:
@@ -262,11 +283,11 @@ def _union(info: inspect.UnionType) -> Builder:
     else:
         others = (*structs, *(member for member in info.types if isinstance(member, inspect.DictType)))
         build_object = _compile(others[0]) if others else None
-    rest = [
-        _compile(member)
+    rest = {
+        _PLAIN.get(type(member)): _compile(member)
         for member in info.types
         if not isinstance(member, (inspect.NoneType, inspect.StructType, inspect.DictType))
-    ]
+    }
     nullable = any(isinstance(member, inspect.NoneType) for member in info.types)
 
     def build_union(value: object) -> object:
@@ -274,11 +295,11 @@ def _union(info: inspect.UnionType) -> Builder:
             return None
         if build_object is not None and isinstance(value, dict):
             return build_object(cast(object, value))
-        for build_member in rest:
-            try:
-                return build_member(value)
-            except UnbuildableError:
-                continue
+        exact = rest.get(type(value))  # 500 is no text where it may be a number
+        for build_member in (exact, *rest.values()):
+            if build_member is not None:
+                with suppress(UnbuildableError):
+                    return build_member(value)
         if build_object is not None and isinstance(value, str):
             return build_object(value)
         raise UnbuildableError

@@ -8,6 +8,7 @@ is why those failures arrive here as `APIConnectionError` too. Nothing is ever s
 
 import email.utils
 from collections.abc import Mapping
+from datetime import UTC
 
 import msgspec
 
@@ -69,9 +70,9 @@ def is_retryable(error: AiorunstreamError) -> bool:
         return True
     if not isinstance(error, APIStatusError):
         return False
-    should = error.headers.get("x-should-retry")
-    if should is not None:
-        return should.strip().lower() == "true"
+    should = error.headers.get("x-should-retry", "").strip().lower()
+    if should in ("true", "false"):
+        return should == "true"
     return error.status_code == 429 or (error.status_code == 503 and error.retry_after is not None)
 
 
@@ -92,7 +93,25 @@ def next_delay(
         return asked if asked <= MAX_RETRY_AFTER else None
     if not budget.spend():
         return None
-    return roll * min(policy.max_delay, policy.base_delay * 2.0 ** (attempt - 1))
+    return roll * min(policy.max_delay, policy.base_delay * 2.0 ** min(attempt - 1, 64))
+
+
+MAX_POLL_DELAY = 5.0
+
+
+def poll_delay(attempt: int, headers: Mapping[str, str]) -> float:
+    """Seconds until the next look at something that is not done yet.
+
+    What the server asks for in `openai-poll-after-ms`, at most 120 s; else half a second, growing by half each time up
+    to 5 s.
+
+    Args:
+        attempt: how often it was looked at, from 1.
+    """
+    asked = _number(headers.get("openai-poll-after-ms"))
+    if asked is not None:
+        return min(asked / 1000, MAX_RETRY_AFTER)
+    return min(0.5 * 1.5 ** min(attempt - 1, 10), MAX_POLL_DELAY)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -109,7 +128,10 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     if seconds is not None or text is None:
         return seconds
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
+        date = email.utils.parsedate_to_datetime(text)
+        if date.tzinfo is None:  # HTTP dates are GMT, also where they do not say so
+            date = date.replace(tzinfo=UTC)
+        return max(0.0, date.timestamp() - now)
     except (ValueError, TypeError, OverflowError):
         return None
 

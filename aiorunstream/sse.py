@@ -20,9 +20,12 @@ from .errors import EventTooLargeError, InvalidArgumentError
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 _HOLD = 64 * 1024
+_PIECE = 4 * 1024
 _BOM = b"\xef\xbb\xbf"
 _NO_NAMES: Mapping[bytes, str] = {}
 _RETRY_DIGITS = 18
+_LONGEST_FIELD = 8
+"""A line whose first eight bytes hold no colon has a name that means nothing."""
 
 
 class SSEMessage(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +41,39 @@ class SSEMessage(msgspec.Struct, frozen=True, gc=False):
         return self.data.decode("utf-8", "replace")
 
 
+class _Pieces:
+    """Bytes that come in pieces of any size: joined once, and never much more in memory than there are."""
+
+    __slots__ = ("_blocks", "_end", "size")
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+        self._end = bytearray()
+        self.size = 0
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self._end += piece
+        if len(self._end) > _HOLD:
+            self._blocks.append(bytes(self._end))
+            self._end.clear()
+
+    def starts(self) -> bytes:
+        """The first bytes: all there are, up to 64 KiB."""
+        return self._blocks[0] if self._blocks else bytes(self._end)
+
+    def take(self) -> bytes:
+        """All of them; none are left."""
+        taken = b"".join([*self._blocks, self._end]) if self._blocks else bytes(self._end)
+        self.clear()
+        return taken
+
+    def clear(self) -> None:
+        self._blocks.clear()
+        self._end.clear()
+        self.size = 0
+
+
 class SSEDecoder:
     """Turns the bytes of an event stream into messages.
 
@@ -47,8 +83,8 @@ class SSEDecoder:
     """
 
     __slots__ = (
-        "_after_cr", "_data", "_event", "_failed", "_field", "_head", "_id", "_id_size", "_line", "_line_size",
-        "_long", "_max", "_names", "_parts", "_size", "_skip", "_value_start", "last_event_id", "retry",
+        "_after_cr", "_data", "_event", "_failed", "_field", "_has_data", "_head", "_id", "_id_size", "_line",
+        "_line_size", "_long", "_max", "_names", "_short", "_skip", "last_event_id", "retry",
     )  # fmt: skip
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, names: Mapping[bytes, str] = _NO_NAMES) -> None:
@@ -57,19 +93,18 @@ class SSEDecoder:
         self._failed = False
         self._head: bytes | None = b""  # the first bytes, until they are known not to be a BOM; then None
         self._after_cr = False  # the last read ended in CR: a LF at the start of the next belongs to it
-        # The block being read: the values of its complete lines, then the line that is not complete.
-        self._data: list[bytes] = []
-        self._size = 0  # of the joined data, counting one for each joint
+        self._short = bytearray()  # the block being read, while it is short
+        self._long = False  # it is not: its lines are taken one by one, into the fields below
+        self._data = _Pieces()  # the `data` values, joined
+        self._has_data = False
         self._event = b""
         self._id = b""  # persists from block to block; only the block that sets it pays for its size
         self._id_size = 0
-        self._long = False  # whether the block outgrew _HOLD and is taken line by line
-        self._line = bytearray()  # short block: all of it; long block: the end of the incomplete line
-        self._parts: list[bytes] = []  # long block: the incomplete line's earlier bytes
-        self._line_size = 0  # long block: of the incomplete line, all of it
-        self._field = b""  # long block: the incomplete line's field, once known
-        self._value_start = 0
-        self._skip = False  # long block: the incomplete line is one that means nothing
+        # The line being read, in a long block: a `data` value goes straight to `_data`, any other line is held here.
+        self._line = _Pieces()
+        self._line_size = 0
+        self._field = b""  # "data", "event" or "id", once known
+        self._skip = False  # it means nothing: its bytes are not kept
         self.last_event_id = ""
         self.retry: int | None = None
         """The last `retry` field, in milliseconds."""
@@ -109,10 +144,9 @@ class SSEDecoder:
         """
         if self._failed:
             raise self.failure()
-        if not self._long:
-            lines, _, _ = bytes(self._line).rpartition(b"\n")
-            for line in lines.split(b"\n"):
-                self._take_line(line)
+        lines, _, _ = bytes(self._short).rpartition(b"\n")
+        for line in lines.split(b"\n"):
+            self._take_line(line)
         self._forget()
 
     # -- reads become LF lines -----------------------------------------------------------------------------------
@@ -136,12 +170,11 @@ class SSEDecoder:
     # -- blocks that are short enough to hold whole ----------------------------------------------------------------
 
     def _feed_short(self, chunk: bytes, messages: list[SSEMessage]) -> bytes:
-        held = self._line
+        held = self._short
         if held:
             if b"\n\n" not in chunk and not (held[-1] == 0x0A and chunk[0] == 0x0A):
                 held += chunk
-                self._hold_or_turn_long()
-                return b""
+                return self._turn_long_if_due()
             chunk = bytes(held) + chunk
             held.clear()
         blocks, _, rest = chunk.rpartition(b"\n\n")
@@ -151,15 +184,14 @@ class SSEDecoder:
             for block in blocks.split(b"\n\n"):
                 head, found, data = block.partition(b"\ndata: ")
                 name = names.get(head) if found else None
-                if name is not None and b"\n" not in data:
+                if name is not None and data.find(b"\n") < 0:  # half the price of `in`
                     messages.append(SSEMessage(name, data, self.last_event_id))
                 else:
                     self._exact_block(block, messages)
                     if self._failed:
                         return b""
         held += rest
-        self._hold_or_turn_long()
-        return b""
+        return self._turn_long_if_due()
 
     def _exact_block(self, block: bytes, messages: list[SSEMessage]) -> None:
         for line in block.split(b"\n"):
@@ -171,14 +203,16 @@ class SSEDecoder:
                 return
         self._dispatch(messages)
 
-    def _hold_or_turn_long(self) -> None:
-        """Goes over to taking lines one by one once the held part of a block is long."""
-        if len(self._line) <= min(_HOLD, self._max):
-            return
-        held = bytes(self._line)
-        self._line.clear()
-        self._long = True
-        self._take_lines(held)
+    def _turn_long_if_due(self) -> bytes:
+        """Goes over to taking lines one by one once the held part of a block is long; nothing is left to feed."""
+        if len(self._short) > min(_HOLD, self._max):
+            held = bytes(self._short)
+            self._short.clear()
+            self._long = True
+            for start in range(0, len(held), _PIECE):  # all at once, 64 KiB of tiny lines would be 600 KiB of objects
+                if not self._failed:
+                    self._take_lines(held[start : start + _PIECE])
+        return b""
 
     # -- blocks that are not ----------------------------------------------------------------------------------------
 
@@ -216,41 +250,44 @@ class SSEDecoder:
         self._line_size += len(piece)
         if self._skip:
             return
-        self._line += piece
-        if not self._field and not self._learn_field():
-            return
-        if self._size_with(self._field, self._line_size - self._value_start) > self._max:
-            self._failed = True
-            self._forget()
-        elif len(self._line) > _HOLD:
-            self._parts.append(bytes(self._line))
-            self._line.clear()
+        if self._field == b"data":
+            self._data.add(piece)
+        else:
+            self._line.add(piece)
+            if not self._field:
+                self._learn_field()
+        if self._field and self._size() > self._max:
+            self._fail()
 
-    def _learn_field(self) -> bool:
-        """Reads the incomplete line's field, once its colon and the byte after that are there; True when it is one to keep."""
-        size = len(self._line)
-        colon = self._line.find(b":", 0, 8)
-        if 0 <= colon < size - 1:
-            name = bytes(self._line[:colon])
-            if name in (b"data", b"event", b"id"):
-                self._field = name
-                self._value_start = colon + (2 if self._line[colon + 1] == 0x20 else 1)
+    def _learn_field(self) -> None:
+        """Reads the incomplete line's field, once its colon and the byte after that are there."""
+        start = self._line.starts()
+        field, colon, value = start[:_LONGEST_FIELD].partition(b":")
+        if colon and len(start) > len(field) + 1:
+            if field in (b"data", b"event", b"id"):
+                self._field = field
+                prefix = len(field) + (2 if start[len(field) + 1] == 0x20 else 1)
+                value = self._line.take()[prefix:]
+                if field == b"data":
+                    self._begin_data()
+                    self._data.add(value)
+                else:
+                    self._line.add(value)
             else:
-                self._skip = name != b"retry" or size > len(b"retry: ") + _RETRY_DIGITS
-        elif colon < 0:
-            self._skip = size >= 8  # no field that means anything has a name this long
+                self._skip = field != b"retry" or len(start) > len(b"retry: ") + _RETRY_DIGITS
+        elif not colon:
+            self._skip = len(start) >= _LONGEST_FIELD
         if self._skip:
             self._line.clear()
-        return bool(self._field)
 
     def _end_line(self) -> None:
-        line = b"" if self._skip else b"".join([*self._parts, bytes(self._line)])
+        field, line, skip = self._field, self._line.take(), self._skip
         self._line_size = 0
-        self._skip = False
         self._field = b""
-        self._parts.clear()
-        self._line.clear()
-        if line:
+        self._skip = False
+        if field in (b"event", b"id"):
+            self._set(field, line)
+        elif not field and not skip:
             self._take_line(line)
 
     # -- lines and dispatch -----------------------------------------------------------------------------------------
@@ -259,43 +296,54 @@ class SSEDecoder:
         field, _, value = line.partition(b":")
         if value.startswith(b" "):
             value = value[1:]
-        if field not in (b"data", b"event", b"id"):
-            # "If the field value consists of only ASCII digits": bytes.isdigit is exactly that.
-            if field == b"retry" and value.isdigit() and len(value) <= _RETRY_DIGITS:
-                self.retry = int(value)
-            return
-        if self._size_with(field, len(value)) > self._max:
-            self._failed = True
-            self._forget()
-        elif field == b"data":
-            self._size += len(value) + (1 if self._data else 0)
-            self._data.append(value)
-        elif field == b"event":
-            self._event = value
-        elif b"\0" not in value:
-            self._id = value
-            self._id_size = len(value)
-
-    def _size_with(self, field: bytes, size: int) -> int:
-        """The size of the event if `field` took a value of `size` bytes now."""
         if field == b"data":
-            return self._size + (1 if self._data else 0) + size + len(self._event) + self._id_size
-        return self._size + size + (self._id_size if field == b"event" else len(self._event))
+            self._begin_data()
+            self._data.add(value)
+        elif field in (b"event", b"id"):
+            self._set(field, value)
+        # "If the field value consists of only ASCII digits": bytes.isdigit is exactly that.
+        elif field == b"retry" and value.isdigit() and len(value) <= _RETRY_DIGITS:
+            self.retry = int(value)
+        if self._size() > self._max:
+            self._fail()
+
+    def _begin_data(self) -> None:
+        if self._has_data:
+            self._data.add(b"\n")
+        self._has_data = True
+
+    def _set(self, field: bytes, value: bytes) -> None:
+        if field == b"event":
+            self._event = value
+        else:
+            # Counted also where it is refused for its NUL, since a cut line cannot know of a NUL to come.
+            self._id_size = len(value)
+            if b"\0" not in value:
+                self._id = value
+
+    def _size(self) -> int:
+        """The size of the event, with what is there of the incomplete line instead of the value it will replace."""
+        event = self._line.size if self._field == b"event" else len(self._event)
+        id_size = self._line.size if self._field == b"id" else self._id_size
+        return self._data.size + event + id_size
 
     def _dispatch(self, messages: list[SSEMessage]) -> None:
         self.last_event_id = self._id.decode("utf-8", "replace")
-        if self._data:
+        if self._has_data:
             name = self._event.decode("utf-8", "replace") or "message"
-            messages.append(SSEMessage(name, b"\n".join(self._data), self.last_event_id))
-            self._data.clear()
-            self._size = 0
+            messages.append(SSEMessage(name, self._data.take(), self.last_event_id))
+            self._has_data = False
         self._event = b""
         self._id_size = 0
 
+    def _fail(self) -> None:
+        self._failed = True
+        self._forget()
+
     def _forget(self) -> None:
         self._data.clear()
-        self._parts.clear()
         self._line.clear()
+        self._short.clear()
 
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")

@@ -285,7 +285,7 @@ class RunStream(AsyncIterator[RunEvent]):
         error.clean_close = self.clean_close
 
     def _raise_closed(self) -> NoReturn:
-        raise StreamClosedError("the stream was closed before its end")
+        raise StreamClosedError("the stream was closed")
 
     def __del__(self) -> None:
         if not getattr(self, "_over", True):

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from ..complaint import read_complaint
 from ..depth import is_deeper
 from ..errors import (
     APIStatusError,
@@ -24,7 +25,7 @@ from ..errors import (
 )
 from ..models import ErrorObject
 from ..operations import Call
-from ..repair import NotJSONError, UnbuildableError, as_object, build, parse, repair
+from ..repair import NotJSONError, UnbuildableError, parse, repair
 
 T = TypeVar("T")
 
@@ -106,19 +107,7 @@ def error_object(body: str) -> ErrorObject:
         value = parse(payload)
     except NotJSONError:
         return ErrorObject(message=_one_line(body))
-    part = as_object(value)
-    while part is not None:
-        inner = next((part[name] for name in ("error", "detail") if part.get(name) is not None), None)
-        if isinstance(inner, str):
-            described = part.get("error_description")
-            return ErrorObject(message=described if isinstance(described, str) else inner)
-        if as_object(inner) is None:
-            break
-        part = as_object(inner)
-    try:
-        said = build(part, ErrorObject)
-    except UnbuildableError:
-        return ErrorObject()
+    said = read_complaint(value)
     return msgspec.structs.replace(said, message=_one_line(said.message))
 
 

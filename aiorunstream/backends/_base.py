@@ -1,6 +1,7 @@
 """What every backend can do, and what a client tells it."""
 
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -23,12 +24,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts
     retry: RetryPolicy
     limits: Limits
-    headers: dict[str, str]
+    headers: dict[str, str | None]
     query: dict[str, str]
 
     def __repr__(self) -> str:
         """Says nothing: headers may hold keys."""
         return "<Settings>"
+
+
+class Answer(msgspec.Struct, Generic[T], frozen=True):
+    """What a plain call came to, with the HTTP facts around it.
+
+    Attributes:
+        data: the object the call returns.
+        status_code, headers: of the answer; header names in any case.
+    """
+
+    data: T
+    status_code: int
+    headers: Mapping[str, str]
+
+    @property
+    def request_id(self) -> str | None:
+        """The answer's `x-request-id`, if the server gave one."""
+        return self.headers.get("x-request-id")
 
 
 class Opened(NamedTuple):
@@ -45,7 +64,7 @@ class Backend(Protocol):
         """Is called once, when the client is made. Raises `ConfigurationError` where the settings cannot work."""
         ...
 
-    async def call(self, call: Call[T]) -> T:
+    async def call(self, call: Call[T]) -> Answer[T]:
         """Carries out a plain call. Raises `APIError`."""
         ...
 

@@ -9,14 +9,22 @@ from urllib.parse import urlencode, urlsplit
 
 from .. import checks
 from .._version import __version__
-from ..errors import APIError, APIStatusError, ConfigurationError, InvalidArgumentError, StreamProtocolError
+from ..errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    ConfigurationError,
+    InvalidArgumentError,
+    StreamError,
+    StreamProtocolError,
+)
 from ..operations import Call
 from ..params import encode_body
 from ..protocol import OnErrorEvent, RunProtocol
 from ..retry import RetryBudget, next_delay, retry_after
 from ..transport import Request, ResponseBody
 from . import _answers
-from ._base import Opened, Settings
+from ._base import Answer, Opened, Settings
 from ._credentials import Secret, SecretText
 
 T = TypeVar("T")
@@ -57,7 +65,7 @@ class HttpBackend:
         self._started = settings
         self._budget = RetryBudget(settings.retry.budget)
 
-    async def call(self, call: Call[T]) -> T:
+    async def call(self, call: Call[T]) -> Answer[T]:
         """Sends a plain call and decodes its answer."""
         return await self._attempt(call, self._call_once)
 
@@ -97,14 +105,14 @@ class HttpBackend:
                 return answer
             await asyncio.sleep(delay)
 
-    async def _call_once(self, call: Call[T]) -> T:
+    async def _call_once(self, call: Call[T]) -> Answer[T]:
         secret, body = await self._send(call, streams=False)
         if body.status // 100 != 2:
             raise self._status_error(call, body, await self._read_some(body, secret))
         found = _answers.result(call, await self._read_all(call, body), max_depth=self._settings.limits.max_depth)
         if found is None:
             raise _unusable(call, body, "is not the object it should be")
-        return found
+        return Answer(found, body.status, body.headers)
 
     async def _open_once(self, call: Call[T]) -> ResponseBody:
         secret, body = await self._send(call, streams=True)
@@ -172,13 +180,19 @@ class HttpBackend:
         limit = self._settings.limits.max_event_bytes
         pieces: list[bytes] = []
         size = 0
-        while piece := await body.read():
-            pieces.append(piece)
-            size += len(piece)
-            if size > limit:
-                body.abort()
-                raise _unusable(call, body, f"is larger than {limit} bytes (Limits.max_event_bytes)")
-        return b"".join(pieces)
+        try:
+            while piece := await body.read():
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    body.abort()
+                    raise _unusable(call, body, f"is larger than {limit} bytes (Limits.max_event_bytes)")
+            return b"".join(pieces)
+        except StreamError as error:
+            broken = str(error)
+        if call.operation.creates:
+            raise _unusable(call, body, f"broke off: {broken}")
+        raise APIConnectionError(f"the answer to {call.operation.name} broke off: {broken}", host=self._host)
 
     async def _read_some(self, body: ResponseBody, secret: Secret | None) -> str:
         """The first 64 KiB of an answer that is an error, or what came of it in two seconds, without the key."""
@@ -226,4 +240,5 @@ def _unusable(call: Call[T], body: ResponseBody, what: str) -> APIStatusError:
         status_code=body.status,
         request_id=body.headers.get("x-request-id"),
         headers=body.headers,
+        outcome_unknown=call.operation.creates,  # it was done, most likely, and what it made cannot be told
     )

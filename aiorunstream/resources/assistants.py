@@ -12,9 +12,10 @@ from ..models import (
     Metadata,
     ToolResources,
 )
-from ..operations import CREATE_ASSISTANT, DELETE_ASSISTANT, RETRIEVE_ASSISTANT, UPDATE_ASSISTANT
+from ..operations import CREATE_ASSISTANT, DELETE_ASSISTANT, LIST_ASSISTANTS, RETRIEVE_ASSISTANT, UPDATE_ASSISTANT
 from ..options import RequestOptions
 from ..params import AssistantCreateParams, AssistantUpdateParams, JSONMapping, ReasoningEffort
+from ._pages import ListCall, Order, list_query
 from ._resource import Resource
 
 
@@ -61,6 +62,30 @@ class AsyncAssistants(Resource):
     async def retrieve(self, assistant_id: str, *, options: RequestOptions | None = None) -> Assistant:
         """Returns an assistant. Raises `NotFoundError` where there is none."""
         return await self._call(RETRIEVE_ASSISTANT, {"assistant_id": assistant_id}, options=options)
+
+    def list(
+        self,
+        *,
+        limit: int | UnsetType = UNSET,
+        order: Order | UnsetType = UNSET,
+        after: str | UnsetType = UNSET,
+        before: str | UnsetType = UNSET,
+        options: RequestOptions | None = None,
+    ) -> ListCall[Assistant]:
+        """Lists the assistants.
+
+        Await it for one page, or iterate it with `async for` for all of them.
+
+        Args:
+            limit: items a page, 1 to 100; servers take 20.
+            order: by time of creation, "desc" (newest first) unless said otherwise.
+            after, before: an id; the list begins behind it, or ends in front of it.
+
+        Raises:
+            InvalidArgumentError: here, for a parameter that cannot be meant; nothing is sent.
+        """
+        query = list_query(limit=limit, order=order, after=after, before=before)
+        return self._list(LIST_ASSISTANTS, query=query, options=options)
 
     async def update(
         self,

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from msgspec import UNSET, UnsetType
 
 from ..models import Attachment, Message, MessageDeleted, MessageRole, Metadata
-from ..operations import CREATE_MESSAGE, DELETE_MESSAGE, RETRIEVE_MESSAGE, UPDATE_MESSAGE
+from ..operations import CREATE_MESSAGE, DELETE_MESSAGE, LIST_MESSAGES, RETRIEVE_MESSAGE, UPDATE_MESSAGE
 from ..options import RequestOptions
 from ..params import JSONMapping, MessageContentParam, MessageCreateParams, MessageUpdateParams
+from ._pages import ListCall, Order, list_query
 from ._resource import Resource
 
 
@@ -37,6 +38,33 @@ class AsyncMessages(Resource):
     async def retrieve(self, message_id: str, *, thread_id: str, options: RequestOptions | None = None) -> Message:
         """Returns a message. Raises `NotFoundError` where there is none."""
         return await self._call(RETRIEVE_MESSAGE, {"thread_id": thread_id, "message_id": message_id}, options=options)
+
+    def list(
+        self,
+        thread_id: str,
+        *,
+        limit: int | UnsetType = UNSET,
+        order: Order | UnsetType = UNSET,
+        after: str | UnsetType = UNSET,
+        before: str | UnsetType = UNSET,
+        run_id: str | UnsetType = UNSET,
+        options: RequestOptions | None = None,
+    ) -> ListCall[Message]:
+        """Lists the messages of a thread.
+
+        Await it for one page, or iterate it with `async for` for all of them.
+
+        Args:
+            limit: items a page, 1 to 100; servers take 20.
+            order: by time of creation, "desc" (newest first) unless said otherwise.
+            after, before: an id; the list begins behind it, or ends in front of it.
+            run_id: only what this run wrote.
+
+        Raises:
+            InvalidArgumentError: here, for a parameter that cannot be meant; nothing is sent.
+        """
+        query = list_query(limit=limit, order=order, after=after, before=before, run_id=run_id)
+        return self._list(LIST_MESSAGES, {"thread_id": thread_id}, query=query, options=options)
 
     async def update(
         self,

@@ -1,10 +1,13 @@
 """Runs of a thread, streamed or plain."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
+import anyio
 from msgspec import UNSET, UnsetType
 
+from ..errors import APITimeoutError
 from ..models import (
     AssistantResponseFormatOption,
     AssistantTool,
@@ -13,7 +16,16 @@ from ..models import (
     Run,
     TruncationStrategy,
 )
-from ..operations import CANCEL_RUN, CREATE_RUN, RETRIEVE_RUN, SUBMIT_TOOL_OUTPUTS, UPDATE_RUN, Call, make_call
+from ..operations import (
+    CANCEL_RUN,
+    CREATE_RUN,
+    LIST_RUNS,
+    RETRIEVE_RUN,
+    SUBMIT_TOOL_OUTPUTS,
+    UPDATE_RUN,
+    Call,
+    make_call,
+)
 from ..options import RequestOptions
 from ..params import (
     JSONMapping,
@@ -25,12 +37,22 @@ from ..params import (
     ToolOutput,
 )
 from ..protocol import OnErrorEvent
+from ..retry import poll_delay
 from ..stream import RunStream, StreamCall
-from ._resource import Resource, must_not_stream, must_stream
+from ._pages import ListCall, Order, list_query
+from ._resource import Resource, include_query, must_not_stream, must_stream
+from .steps import AsyncRunSteps
+
+_ACTIVE = frozenset({"queued", "in_progress", "cancelling"})
 
 
 class AsyncRuns(Resource):
-    """`client.threads.runs`."""
+    """`client.threads.runs`, with `steps` on it."""
+
+    @cached_property
+    def steps(self) -> AsyncRunSteps:
+        """The steps of runs."""
+        return AsyncRunSteps(self._backend, on_error_event=self._on_error_event)
 
     def create_stream(
         self,
@@ -159,11 +181,36 @@ class AsyncRuns(Resource):
             top_p=top_p,
             truncation_strategy=truncation_strategy,
         )
-        return await self._backend.call(_create_call(thread_id, params, options))
+        return await self._send(_create_call(thread_id, params, options))
 
     async def retrieve(self, run_id: str, *, thread_id: str, options: RequestOptions | None = None) -> Run:
         """Returns a run. Raises `NotFoundError` where there is none, and at LiteLLM's `/v1`, which has no such route."""
         return await self._call(RETRIEVE_RUN, {"thread_id": thread_id, "run_id": run_id}, options=options)
+
+    def list(
+        self,
+        thread_id: str,
+        *,
+        limit: int | UnsetType = UNSET,
+        order: Order | UnsetType = UNSET,
+        after: str | UnsetType = UNSET,
+        before: str | UnsetType = UNSET,
+        options: RequestOptions | None = None,
+    ) -> ListCall[Run]:
+        """Lists the runs of a thread.
+
+        Await it for one page, or iterate it with `async for` for all of them.
+
+        Args:
+            limit: items a page, 1 to 100; servers take 20.
+            order: by time of creation, "desc" (newest first) unless said otherwise.
+            after, before: an id; the list begins behind it, or ends in front of it.
+
+        Raises:
+            InvalidArgumentError: here, for a parameter that cannot be meant; nothing is sent.
+        """
+        query = list_query(limit=limit, order=order, after=after, before=before)
+        return self._list(LIST_RUNS, {"thread_id": thread_id}, query=query, options=options)
 
     async def update(
         self,
@@ -176,6 +223,37 @@ class AsyncRuns(Resource):
         """Changes a run's metadata."""
         body = RunUpdateParams(metadata=metadata).body()
         return await self._call(UPDATE_RUN, {"thread_id": thread_id, "run_id": run_id}, body=body, options=options)
+
+    async def poll(
+        self,
+        run_id: str,
+        *,
+        thread_id: str,
+        timeout: float | None = 600.0,  # noqa: ASYNC109  # it bounds many requests and the waits between them
+        options: RequestOptions | None = None,
+    ) -> Run:
+        """Looks at a run until it stops, and returns it.
+
+        It stops at every terminal status, at "requires_action", and at a status this version does not know. Between two
+        looks it waits as long as the server asks (`openai-poll-after-ms`), else 0.5 s growing to 5 s.
+
+        Args:
+            timeout: seconds for all of it; None for as long as it takes. Servers end a run after ten minutes.
+
+        Raises:
+            APITimeoutError: the run had not stopped in time.
+            APIError: a look failed; see `aiorunstream.errors`.
+        """
+        call = make_call(RETRIEVE_RUN, {"thread_id": thread_id, "run_id": run_id}, options=options)
+        attempt = 0
+        with anyio.move_on_after(timeout):
+            while True:
+                attempt += 1
+                answer = await self._answer(call)
+                if answer.data.status not in _ACTIVE:
+                    return answer.data
+                await anyio.sleep(poll_delay(attempt, answer.headers))
+        raise APITimeoutError(f"run {run_id} had not stopped after {timeout:g} s", reason="timeout")
 
     async def cancel(self, run_id: str, *, thread_id: str, options: RequestOptions | None = None) -> Run:
         """Asks a run to stop, and returns it, usually "cancelling". Raises `BadRequestError` for one that has ended."""
@@ -217,12 +295,11 @@ class AsyncRuns(Resource):
         """Answers all the calls a run waits for, and returns the run as it is then."""
         must_not_stream(stream, instead="runs.submit_tool_outputs_stream")
         params = RunSubmitToolOutputsParams(tool_outputs=tool_outputs)
-        return await self._backend.call(_submit_call(run_id, thread_id, params, options))
+        return await self._send(_submit_call(run_id, thread_id, params, options))
 
 
 def _create_call(thread_id: str, params: RunCreateParams, options: RequestOptions | None) -> Call[Run]:
-    include = () if params.include is UNSET else params.include
-    query = [("include[]", value) for value in include]
+    query = include_query(params.include)
     return make_call(CREATE_RUN, {"thread_id": thread_id}, query=query, body=params.body(), options=options)
 
 

@@ -13,6 +13,7 @@ import copy
 from collections.abc import Callable, Mapping
 
 import aiohttp
+from multidict import CIMultiDict
 
 from ..errors import Clock, StreamClosedError, StreamError, StreamTimeoutError
 from ..options import Timeouts
@@ -51,7 +52,7 @@ class ResponseBody:
         done: Callable[["ResponseBody"], None],
     ) -> None:
         self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.headers: Mapping[str, str] = CIMultiDict(response.headers)  # aiohttp's own does not pickle
         self.clean_close: bool | None = None
         self._loop = asyncio.get_running_loop()
         self._response = response

@@ -3,6 +3,7 @@
 import asyncio
 import ssl as ssl_module
 from collections.abc import Callable, Mapping
+from typing import Literal
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -157,17 +158,25 @@ class _Opening:
 
     deadline: asyncio.Timeout
 
-    def __init__(self, places: asyncio.Semaphore, first_event: float | None) -> None:
+    def __init__(self, places: asyncio.Semaphore, timeouts: Timeouts, opened_at: float) -> None:
         self._places = places
-        self._first_event = first_event
+        self._timeouts = timeouts
+        self._opened_at = opened_at
         self._held = True
-        self.written_at = asyncio.get_running_loop().time()
+        self.written_at = opened_at
+        self.clock: Literal["first_event", "total"] = "first_event"
 
-    def written(self) -> None:
-        self.free()
-        self.written_at = asyncio.get_running_loop().time()
-        if self._first_event is not None:
-            self.deadline.reschedule(self.written_at + self._first_event)
+    def written(self, *, connecting: float = 0.0) -> None:
+        """The answer is due from now on; `connecting` seconds later where it is not known when the request was written."""
+        if not connecting:
+            self.free()
+        self.written_at = asyncio.get_running_loop().time() + connecting
+        first_event, total = self._timeouts.first_event, self._timeouts.total
+        due = None if first_event is None else self.written_at + first_event
+        if total is not None and (due is None or self._opened_at + total < due):
+            due = self._opened_at + total
+            self.clock = "total"
+        self.deadline.reschedule(due)
 
     def free(self) -> None:
         if self._held:
@@ -201,7 +210,7 @@ class _LoopSession:
             await self._take_slot(request)
         opened_at = asyncio.get_running_loop().time()
         try:
-            response, written_at = await self._request(request)
+            response, written_at = await self._request(request, opened_at)
         except BaseException:
             if request.streams:
                 self._slots.release()
@@ -209,7 +218,7 @@ class _LoopSession:
         body = ResponseBody(
             response,
             timeouts=request.timeouts,
-            waited=asyncio.get_running_loop().time() - written_at,
+            waited=max(0.0, asyncio.get_running_loop().time() - written_at),
             opened_at=opened_at,
             done=self._stream_done if request.streams else self._bodies.discard,
         )
@@ -249,11 +258,11 @@ class _LoopSession:
             reason="no free slot",
         )
 
-    async def _request(self, request: Request) -> tuple[aiohttp.ClientResponse, float]:
+    async def _request(self, request: Request, opened_at: float) -> tuple[aiohttp.ClientResponse, float]:
         """Returns the response, and when the request had been written; or raises one of this package's errors."""
         failure: AiorunstreamError
         await self._opening.acquire()
-        opening = _Opening(self._opening, request.timeouts.first_event)
+        opening = _Opening(self._opening, request.timeouts, opened_at)
         try:
             async with asyncio.timeout(None) as opening.deadline:
                 response = await self._send(request, opening)
@@ -261,7 +270,8 @@ class _LoopSession:
         except (*NEVER_SENT, UnicodeError) as error:  # UnicodeError: a host name that no resolver takes
             failure = not_sent(request.host, error)
         except TimeoutError:
-            failure = too_late(request.host, request.operation, request.timeouts.first_event, creates=request.creates)
+            seconds: float | None = getattr(request.timeouts, opening.clock)
+            failure = too_late(request.host, request.operation, opening.clock, seconds, creates=request.creates)
         except BROKEN as error:
             failure = self._no_answer(request, error)
         finally:
@@ -271,9 +281,8 @@ class _LoopSession:
     async def _send(self, request: Request, opening: _Opening) -> aiohttp.ClientResponse:
         timeouts = request.timeouts
         body = None if request.body is None else _Body(request.body, opening.written)
-        if body is None and timeouts.first_event is not None:  # nothing tells when a request without a body is written
-            now = asyncio.get_running_loop().time()
-            opening.deadline.reschedule(now + (timeouts.connect or 0.0) + timeouts.first_event)
+        if body is None:  # nothing tells when a request without one is written
+            opening.written(connecting=timeouts.connect or 0.0)
         return await self._http.request(
             request.method,
             URL(request.url, encoded=True),

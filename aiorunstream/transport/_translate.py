@@ -5,6 +5,7 @@ nothing is raised while one of them is being handled: not even `__context__` may
 """
 
 import os
+from typing import Literal
 
 import aiohttp
 import msgspec
@@ -60,13 +61,13 @@ def no_answer(
 
 
 def too_late(
-    host: str, operation: str, seconds: float | None, *, creates: bool
+    host: str, operation: str, clock: Literal["first_event", "total"], seconds: float | None, *, creates: bool
 ) -> APITimeoutError | RunOutcomeUnknownError:
     """The request was written and no status line came in time."""
-    within = f"within {seconds:g} s (Timeouts.first_event)" if seconds is not None else "in time"
+    within = f"within {seconds:g} s (Timeouts.{clock})" if seconds is not None else "in time"
     if creates:
         message = f"{operation} at {host} was sent and not answered {within}: it may have been carried out"
-        return RunOutcomeUnknownError(message, operation=operation, host=host, reason="timeout", clock="first_event")
+        return RunOutcomeUnknownError(message, operation=operation, host=host, reason="timeout", clock=clock)
     return APITimeoutError(f"no answer from {host} {within}", host=host, reason="timeout")
 
 

@@ -1,0 +1,78 @@
+"""`aiorunstream run`: one run against any server of the protocol."""
+
+import asyncio
+import sys
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+
+from ..client import AsyncClient
+from ..errors import AiorunstreamError
+from ..stream import RunStream, StreamCall
+from ._show import RunDisplay
+
+_ENDED_WELL = {"completed": 0, "requires_action": 3}
+
+
+def run(
+    *,
+    assistant_id: Annotated[str, typer.Option("--assistant-id", "-a", help="The assistant to run.")],
+    message: Annotated[
+        str | None, typer.Option("--message", "-m", help="What to say; else standard input, if piped.")
+    ] = None,
+    thread_id: Annotated[
+        str | None, typer.Option("--thread-id", "-t", help="The thread to go on with; else a new one.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="Where the server's /threads is.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON, and nothing else.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="One line an event, no colours.")] = False,
+) -> None:
+    """Run an assistant once and watch it. The key comes from OPENAI_API_KEY.
+
+    Exits with 0 when the run completed, 3 when it waits for tool outputs, 1 for any other end and for errors.
+    """
+    console = Console()
+    said = message if message is not None else _piped()
+    if said is None and thread_id is None:
+        raise typer.BadParameter("give --message, pipe one in, or name a --thread-id that has one")
+    display = None if as_json else RunDisplay(console, plain=plain or not console.is_terminal)
+    try:
+        outcome = asyncio.run(_run(display, assistant_id, said, thread_id, base_url))
+    except AiorunstreamError as error:
+        _end_with(error)
+    raise typer.Exit(_ENDED_WELL.get(outcome or "", 1))
+
+
+async def _run(
+    display: RunDisplay | None, assistant_id: str, message: str | None, thread_id: str | None, base_url: str | None
+) -> str | None:
+    async with AsyncClient(base_url=base_url) as client:
+        if thread_id is None:
+            thread_id = (await client.threads.create(messages=[{"role": "user", "content": message}])).id
+        elif message is not None:
+            await client.threads.messages.create(thread_id, role="user", content=message)
+        call = client.threads.runs.create_stream(thread_id, assistant_id=assistant_id)
+        stream = await (_print_json(call) if display is None else display.run(call))
+        return stream.outcome
+
+
+async def _print_json(call: StreamCall[RunStream]) -> RunStream:
+    async with call as stream:
+        async for event in stream:
+            sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+            sys.stdout.buffer.flush()
+    return stream
+
+
+def _piped() -> str | None:
+    return None if sys.stdin.isatty() else sys.stdin.read().strip() or None
+
+
+def _end_with(error: AiorunstreamError) -> NoReturn:
+    run_id: str | None = getattr(error, "run_id", None)
+    typer.echo(f"{type(error).__name__}: {error}" + (f" (run {run_id})" if run_id else ""), err=True)
+    raise typer.Exit(1) from None

@@ -1,0 +1,45 @@
+"""`aiorunstream serve`: the embedded server, until it is told to stop."""
+
+import asyncio
+import os
+import signal
+from typing import Annotated
+
+import typer
+
+from ..errors import ConfigurationError
+from ..server import AssistantsServer
+
+
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8787,
+    delay: Annotated[float, typer.Option(min=0.0, max=60.0, help="Seconds between two pieces of text.")] = 0.02,
+    api_key: Annotated[
+        list[str] | None, typer.Option(envvar="AIORUNSTREAM_SERVE_KEYS", help="Accept only these keys.")
+    ] = None,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Listen at an address others can reach.")
+    ] = False,
+) -> None:
+    """Serve the protocol from memory, for programs under development and tests. Ctrl-C stops it."""
+    try:
+        server = AssistantsServer(host=host, port=port, delay=delay, api_keys=api_key, allow_remote=allow_remote)
+        asyncio.run(_serve(server))
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error).replace("allow_remote=True", "--allow-remote")) from None
+    except OSError as error:
+        typer.echo(f"cannot listen at {host}:{port}: {os.strerror(error.errno) if error.errno else error}", err=True)
+        raise typer.Exit(1) from None
+
+
+async def _serve(server: AssistantsServer) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with server:
+        typer.echo(server.base_url)
+        await stop.wait()
+    typer.echo("stopped", err=True)

@@ -1,0 +1,149 @@
+"""A run as people like to watch it: its events as they come, its text as it grows, and the figures at the end."""
+
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ..events import RunEvent, ThreadMessageDelta, ThreadRunStepDelta, UnknownEvent
+from ..models import Message, Run, RunStep, ToolCallsDeltaObject, Usage
+from ..stream import RunStream, StreamCall
+
+_COLOURS = {"thread.run.step": "blue", "thread.run": "magenta", "thread.message": "green", "thread": "cyan"}
+
+
+class RunDisplay:
+    """Shows one run on a terminal, or line by line where there is none.
+
+    Args:
+        console: where to.
+        plain: no colours and nothing that moves; for pipes and logs.
+    """
+
+    def __init__(self, console: Console, *, plain: bool) -> None:
+        self._console = console
+        self._plain = plain
+        self._live: Live | None = None
+        self._started = time.perf_counter()
+        self._text = ""
+        self._kinds: Counter[str] = Counter()
+        self._usage: Usage | None = None
+        self._first_event: float | None = None
+        self._first_text: float | None = None
+        self._last = 0.0
+
+    async def run(self, call: StreamCall[RunStream]) -> RunStream:
+        """Opens the stream, shows it to its end, and then its figures; the clock starts before the request."""
+        with self._showing():
+            async with call as stream:
+                async for event in stream:
+                    self.event(event)
+        self.summary(stream)
+        return stream
+
+    @contextmanager
+    def _showing(self) -> Generator[None]:
+        """While this lasts, text grows in place."""
+        self._started = time.perf_counter()
+        if self._plain:
+            yield
+            return
+        with Live(self._panel(), console=self._console, refresh_per_second=20) as self._live:
+            yield
+        self._live = None
+
+    def event(self, event: RunEvent) -> None:
+        """Shows one event."""
+        self._last = time.perf_counter() - self._started
+        if self._first_event is None:
+            self._first_event = self._last
+        self._kinds[event.event] += 1
+        if isinstance(event, ThreadMessageDelta):
+            self._grow(event.data.text)
+        elif not isinstance(event, UnknownEvent) and isinstance(event.data, Run):
+            self._usage = event.data.usage or self._usage
+        if self._plain:
+            self._line(event)
+        elif not isinstance(event, ThreadMessageDelta):
+            self._coloured_line(event)
+
+    def summary(self, stream: RunStream) -> None:
+        """Shows how the run ended, and its figures."""
+        rows = [
+            ("outcome", stream.outcome or "unknown"),
+            ("run", stream.run_id or "unknown"),
+            ("events", f"{stream.events_seen} ({len(self._kinds)} kinds)"),
+            ("text", f"{len(self._text)} characters in {self._kinds['thread.message.delta']} deltas"),
+            ("time to first event", _milliseconds(self._first_event)),
+            ("time to first text", _milliseconds(self._first_text)),
+            ("whole run", _milliseconds(self._last)),
+            ("events per second", f"{stream.events_seen / self._last:,.0f}" if self._last else "-"),
+        ]
+        if self._usage is not None:
+            rows.append(("tokens", f"{self._usage.prompt_tokens} in, {self._usage.completion_tokens} out"))
+        if self._plain:
+            self._print("")
+            for name, value in rows:
+                self._print(f"{name}: {value}")
+            return
+        table = Table(show_header=False, box=None, padding=(0, 2))
+        for name, value in rows:
+            table.add_row(f"[dim]{name}[/dim]", escape(value))
+        self._console.print(table)
+
+    def _grow(self, text: str) -> None:
+        if text and self._first_text is None:
+            self._first_text = self._last
+        self._text += text
+        if self._live is not None:
+            self._live.update(self._panel())
+
+    def _panel(self) -> Panel:
+        return Panel(Text(self._text or " "), title="assistant", title_align="left", border_style="green")
+
+    def _line(self, event: RunEvent) -> None:
+        self._print(f"{self._last * 1000:8.1f} ms  {event.event:<29} {_about(event)}".rstrip())
+
+    def _coloured_line(self, event: RunEvent) -> None:
+        colour = next((colour for prefix, colour in _COLOURS.items() if event.event.startswith(prefix)), "red")
+        line = f"[dim]{self._last * 1000:8.1f} ms[/dim]  [{colour}]{event.event:<29}[/{colour}] [dim]{escape(_about(event))}[/dim]"
+        self._console.print(line, highlight=False)
+
+    def _print(self, line: str) -> None:
+        # Not through rich: a pipe gets whole lines, at whatever width.
+        self._console.file.write(line + "\n")
+        self._console.file.flush()
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:,.1f} ms"
+
+
+def _about(event: RunEvent) -> str:
+    """A few words on what an event is about."""
+    if isinstance(event, UnknownEvent):
+        return "(not known to this version)"
+    if isinstance(event, ThreadMessageDelta):
+        return repr(event.data.text)
+    if isinstance(event, ThreadRunStepDelta):
+        return _about_step_delta(event)
+    data = event.data
+    if isinstance(data, Run):
+        return f"{data.id} {data.status or ''}"
+    if isinstance(data, (RunStep, Message)):
+        return f"{data.id} {data.status or ''}"
+    return getattr(data, "id", "") or getattr(data, "message", "")
+
+
+def _about_step_delta(event: ThreadRunStepDelta) -> str:
+    details = event.data.delta.step_details
+    if not isinstance(details, ToolCallsDeltaObject):
+        return event.data.id
+    return " ".join(call.type or "?" for call in details.tool_calls)

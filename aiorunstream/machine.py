@@ -1,0 +1,308 @@
+"""A run, from its beginning to its end: what an engine says goes in, the protocol's events come out.
+
+    machine = RunMachine(store, store.create_run(thread_id, params))
+    events = [*machine.start(), *machine.work()]
+    for item in engine.reply(machine.turn()):
+        events += machine.take(item)
+    events += machine.finish()    # completed; or requires_action, then `submit`, `work` and the engine again
+
+Rules of this file: an event's object is in the store before the event is returned; a run that is being cancelled, or
+is over, hears nothing more; nothing of a run stays open when it is over. The pieces of an answer are joined, and
+kept, once their message or step ends. A deleted thread's run ends as any other, only out of sight.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from .drafts import CallsDraft, MessageDraft, add_usage
+from .engine import Arguments, Failure, Incomplete, Item, Text, ToolCall, Turn
+from .events import REGISTRY, AssistantStreamEvent
+from .intake import StoreError, invalid, typed
+from .models import (
+    TERMINAL_RUN_STATUSES,
+    IncompleteDetails,
+    LastError,
+    Message,
+    MessageCreation,
+    MessageCreationStepDetails,
+    MessageIncompleteDetails,
+    Run,
+    RunStep,
+    StepDetails,
+    ToolCallsStepDetails,
+    TruncationStrategy,
+    Usage,
+)
+from .params import RunSubmitToolOutputsParams, ToolOutput
+from .store import Store
+
+Events = tuple[AssistantStreamEvent, ...]
+
+_RUN_TIMES = {"completed": "completed_at", "failed": "failed_at", "cancelled": "cancelled_at"}
+_STEP_TIMES = {**_RUN_TIMES, "expired": "expired_at"}
+
+
+class RunMachine:
+    """One run of a store. Its methods return the events of what they did; none, where the run is past it."""
+
+    def __init__(self, store: Store, run: Run) -> None:
+        self._store = store
+        self._record = store.record(run.thread_id)
+        self._steps = self._record.steps_of(run.id)
+        self._assistant = store.retrieve_assistant(run.assistant_id or "")
+        self._id = run.id
+        self._message: MessageDraft | None = None
+        self._calls: CallsDraft | None = None
+        self._usage: Usage | None = None  # shown once the run is over
+
+    @property
+    def run(self) -> Run:
+        """The run as it is now."""
+        return self._record.runs.get(self._id)
+
+    def turn(self) -> Turn:
+        """What the engine is to answer now."""
+        run, messages = self.run, self._record.messages.all()
+        strategy = run.truncation_strategy or TruncationStrategy()
+        if strategy.type == "last_messages" and strategy.last_messages is not None:
+            messages = messages[-strategy.last_messages :]
+        return Turn(self._assistant, run, messages, self._steps.all())
+
+    # -- the way of a run --------------------------------------------------------------------------------------------
+
+    def start(self, *, thread_is_new: bool = False) -> Events:
+        """The run's first events; `thread.created` before them where the thread was made for it."""
+        first = (_event("thread.created", self._record.thread),) if thread_is_new else ()
+        return (*first, _event("thread.run.created", self.run), _event("thread.run.queued", self.run))
+
+    def work(self) -> Events:
+        """The run is taken up: from now on it hears what the engine says."""
+        if self.run.status != "queued":
+            return ()
+        return (self._change("in_progress", started_at=self._store.now()),)
+
+    def take(self, item: Item) -> Events:
+        """Hears one item of the engine.
+
+        Raises:
+            ValueError: the engine says arguments of no call, or gives two calls one id.
+        """
+        if self.run.status != "in_progress":
+            return ()
+        match item:
+            case Text():
+                return self._say(item.value)
+            case ToolCall():
+                return self._call(item)
+            case Arguments():
+                return self._argue(item.value)
+            case Usage():
+                return self._spend(item)
+            case Failure():
+                return self._fail(item)
+            case Incomplete():
+                return self._break_off(item)
+
+    def finish(self) -> Events:
+        """The engine has said all: the run is completed, or waits for the outputs of its tool calls."""
+        if self.run.status != "in_progress":
+            return ()
+        events = self._end_message("completed")
+        if (calls := self._calls) is None:
+            return (*events, self._change("completed"))
+        self._steps.put(msgspec.structs.replace(self._steps.get(calls.step_id), step_details=calls.details()))
+        return (*events, self._change("requires_action", required_action=calls.required_action()))
+
+    def submit(self, params: RunSubmitToolOutputsParams) -> Events:
+        """Takes the outputs of all calls the run waits for; it is queued again.
+
+        Raises:
+            StoreError: it waits for none, or the outputs are not exactly those it waits for.
+        """
+        run, calls = self.run, self._calls
+        if run.status != "requires_action" or calls is None:
+            raise not_waiting(run)
+        outputs = _read_outputs(calls.ids, params)
+        self._calls = None
+        done = self._end_step(calls.step_id, "completed", usage=calls.usage, step_details=calls.details(outputs))
+        return (done, self._change("queued", required_action=None))
+
+    def cancel(self) -> Events:
+        """The run is to be cancelled: it hears nothing more, and waits for `settle`.
+
+        Raises:
+            StoreError: it is over, or being cancelled already.
+        """
+        run = self.run
+        if run.is_terminal or run.status == "cancelling":
+            raise not_cancellable(run)
+        return (self._change("cancelling", required_action=None),)
+
+    def settle(self) -> Events:
+        """A run that is being cancelled is cancelled."""
+        if self.run.status != "cancelling":
+            return ()
+        return (*self._end_all("cancelled", "run_cancelled"), self._change("cancelled"))
+
+    def expire(self) -> Events:
+        """The run's time is over."""
+        if self.run.is_terminal:
+            return ()
+        return (*self._end_all("expired", "run_expired"), self._change("expired", required_action=None))
+
+    # -- what the engine says ----------------------------------------------------------------------------------------
+
+    def _say(self, value: str) -> Events:
+        events: Events = ()
+        if (draft := self._message) is None:
+            draft, events = self._open_message()
+        return (*events, _event("thread.message.delta", draft.say(value))) if value else events
+
+    def _open_message(self) -> tuple[MessageDraft, Events]:
+        message = Message(
+            self._store.new_id("msg"),
+            created_at=self._store.now(),
+            thread_id=self._record.id,
+            status="in_progress",
+            role="assistant",
+            assistant_id=self._assistant.id,
+            run_id=self._id,
+            attachments=(),
+            metadata={},
+        )
+        step, events = self._open_step("message_creation", MessageCreationStepDetails(MessageCreation(message.id)))
+        self._record.messages.put(message)
+        self._message = MessageDraft(step.id, message)
+        made = (_event("thread.message.created", message), _event("thread.message.in_progress", message))
+        return self._message, (*events, *made)
+
+    def _call(self, call: ToolCall) -> Events:
+        events = self._end_message("completed")
+        if self._calls is None:
+            step, opened = self._open_step("tool_calls", ToolCallsStepDetails())
+            self._calls, events = CallsDraft(step.id), (*events, *opened)
+        begun = self._calls.call(call.id or self._store.new_id("call"), call.name)
+        return (*events, _event("thread.run.step.delta", begun), *self._argue(call.arguments))
+
+    def _argue(self, value: str) -> Events:
+        if self._calls is None:
+            raise ValueError("Arguments without a ToolCall before them")
+        return (_event("thread.run.step.delta", self._calls.argue(value)),) if value else ()
+
+    def _spend(self, usage: Usage) -> Events:
+        self._usage = add_usage(self._usage, usage)
+        if (spender := self._message or self._calls) is not None:
+            spender.spend(usage)
+        return ()
+
+    def _fail(self, failure: Failure) -> Events:
+        # Steps do not know the code "invalid_prompt".
+        step_code = "server_error" if failure.code == "invalid_prompt" else failure.code
+        ended = self._end_all("failed", "run_failed", LastError(step_code, failure.message))
+        return (*ended, self._change("failed", last_error=LastError(failure.code, failure.message)))
+
+    def _break_off(self, item: Incomplete) -> Events:
+        # Messages know the reason "content_filter", and runs do not; the other way round with the two limits.
+        filtered = item.reason == "content_filter"
+        details = IncompleteDetails(None if filtered else item.reason)
+        ended = self._end_all("incomplete", "content_filter" if filtered else "max_tokens")
+        return (*ended, self._change("incomplete", incomplete_details=details))
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    def _end_all(self, status: str, reason: str, error: LastError | None = None) -> Events:
+        """Ends what is open of a run that ends badly: the message with its step, the tool calls.
+
+        Steps are never "incomplete": the one of a message that broke off is done, calls that broke off are not made.
+        """
+        events = self._end_message("completed" if status == "incomplete" else status, reason, error)
+        if (calls := self._calls) is None:
+            return events
+        self._calls = None
+        step_status = "cancelled" if status == "incomplete" else status
+        step = self._end_step(
+            calls.step_id, step_status, usage=calls.usage, step_details=calls.details(), last_error=error
+        )
+        return (*events, step)
+
+    def _end_message(self, step_status: str, reason: str | None = None, error: LastError | None = None) -> Events:
+        """Ends the message that is open, if one is, and its step; with a reason it ends incomplete."""
+        if (draft := self._message) is None:
+            return ()
+        self._message = None
+        now, messages = self._store.now(), self._record.messages
+        kept = messages.find(draft.message.id)  # its metadata may have changed, and it may have been deleted
+        message = msgspec.structs.replace(
+            kept or draft.message,
+            status="completed" if reason is None else "incomplete",
+            content=draft.content(),
+            completed_at=now if reason is None else None,
+            incomplete_at=None if reason is None else now,
+            incomplete_details=None if reason is None else MessageIncompleteDetails(reason),
+        )
+        if kept is not None:
+            messages.put(message)
+        step = self._end_step(draft.step_id, step_status, usage=draft.usage, last_error=error)
+        return (_event(f"thread.message.{message.status}", message), step)
+
+    # -- objects -----------------------------------------------------------------------------------------------------
+
+    def _change(self, status: str, **changes: object) -> AssistantStreamEvent:
+        """Gives the run another status, and what comes with it."""
+        if status in TERMINAL_RUN_STATUSES:
+            changes.update(expires_at=None, usage=self._usage)
+        if (time := _RUN_TIMES.get(status)) is not None:
+            changes[time] = self._store.now()
+        run = self._record.runs.put(msgspec.structs.replace(self.run, status=status, **changes))
+        return _event(f"thread.run.{status}", run)
+
+    def _open_step(self, kind: str, details: StepDetails) -> tuple[RunStep, Events]:
+        step = RunStep(
+            self._store.new_id("step"),
+            created_at=self._store.now(),
+            assistant_id=self._assistant.id,
+            thread_id=self._record.id,
+            run_id=self._id,
+            type=kind,
+            status="in_progress",
+            step_details=details,
+            metadata={},
+            expires_at=self.run.expires_at,
+        )
+        self._steps.put(step)
+        return step, (_event("thread.run.step.created", step), _event("thread.run.step.in_progress", step))
+
+    def _end_step(self, id: str, status: str, **changes: object) -> AssistantStreamEvent:
+        changes[_STEP_TIMES[status]] = self._store.now()
+        step = self._steps.put(msgspec.structs.replace(self._steps.get(id), status=status, **changes))
+        return _event(f"thread.run.step.{status}", step)
+
+
+def not_waiting(run: Run) -> StoreError:
+    """The error for tool outputs that no run waits for."""
+    return invalid(f"Run {run.id} does not wait for tool outputs: its status is '{run.status}'.")
+
+
+def not_cancellable(run: Run) -> StoreError:
+    """The error for cancelling a run that is over, or being cancelled."""
+    return invalid(f"Cannot cancel run with status '{run.status}'.")
+
+
+def _event(name: str, data: object) -> AssistantStreamEvent:
+    return REGISTRY[name].around(data)
+
+
+def _read_outputs(calls: Sequence[str], params: RunSubmitToolOutputsParams) -> dict[str, str]:
+    """The outputs by call id. Raises `StoreError`: one is missing, unknown or given twice."""
+    found: dict[str, str] = {}
+    for place, output in enumerate(typed("tool_outputs", params.tool_outputs, tuple[ToolOutput, ...])):
+        id, where = output.tool_call_id, f"tool_outputs[{place}].tool_call_id"
+        if id not in calls:
+            raise invalid(f"The run waits for no tool call '{id:.128}'.", where)
+        if id in found:
+            raise invalid(f"There are two outputs for the tool call '{id}'.", where)
+        found[id] = output.output
+    if missing := [id for id in calls if id not in found]:
+        raise invalid(f"Outputs are missing for the tool calls {', '.join(missing)}.", "tool_outputs")
+    return found

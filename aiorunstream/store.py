@@ -1,0 +1,370 @@
+"""Assistants, threads, messages, runs and steps, kept in memory.
+
+Requests go in as the Structs of `params`, objects of `models` come out. What cannot be done is a `StoreError` that
+says so without HTTP: whoever stands between the store and a wire turns it into an answer.
+
+Rules of this file: objects never change, a new one takes the old one's place; a request is checked whole before
+anything of it is kept; a list is in order of creation; a thread has at most one run that is not over. The clock and
+the maker of ids are given, so that the same requests make the same objects.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar, cast
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from .intake import (
+    Paging,
+    StoreError,
+    check_message,
+    given,
+    invalid,
+    read_content,
+    read_messages,
+    read_params,
+    read_response_format,
+    read_run,
+    read_tool_resources,
+    read_tools,
+    typed,
+)
+from .models import (
+    Assistant,
+    AssistantDeleted,
+    Attachment,
+    Message,
+    MessageDeleted,
+    Page,
+    Run,
+    RunStep,
+    Thread,
+    ThreadDeleted,
+)
+from .params import (
+    AssistantCreateParams,
+    AssistantUpdateParams,
+    MessageCreateParams,
+    MessageUpdateParams,
+    RunCreateParams,
+    RunUpdateParams,
+    ThreadCreateAndRunParams,
+    ThreadCreateParams,
+    ThreadUpdateParams,
+)
+
+EXPIRES_AFTER = 600.0
+"""Seconds; what OpenAI gave a run."""
+
+
+class _Kept(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+K = TypeVar("K", bound=_Kept)
+
+
+class Shelf(Generic[K]):
+    """Objects of one kind by id, in order of creation. `noun` names the kind in errors."""
+
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
+        self._items: dict[str, K] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def last(self) -> K | None:
+        """The newest."""
+        return next(reversed(self._items.values()), None)
+
+    def put(self, item: K) -> K:
+        """Keeps an object, in place of the one with its id if there is one, and returns it."""
+        self._items[item.id] = item
+        return item
+
+    def find(self, id: str) -> K | None:
+        """The object, or None."""
+        return self._items.get(id)
+
+    def get(self, id: str) -> K:
+        """The object. Raises `StoreError`: there is none."""
+        try:
+            return self._items[id]
+        except KeyError:
+            raise StoreError("not_found", f"No {self._noun} found with id '{id:.128}'.") from None
+
+    def remove(self, id: str) -> None:
+        """Forgets the object. Raises `StoreError`: there is none."""
+        self.get(id)
+        del self._items[id]
+
+    def all(self) -> tuple[K, ...]:
+        """Every object, oldest first."""
+        return tuple(self._items.values())
+
+    def page(self, paging: Paging, keep: Callable[[K], bool] | None = None) -> Page[K]:
+        """One page of those that `keep` keeps. Raises `StoreError`: a cursor is not in the list."""
+        items = [item for item in self._items.values() if keep is None or keep(item)]
+        if paging.order == "desc":
+            items.reverse()
+        start = 0 if paging.after is None else self._place(items, "after", paging.after) + 1
+        end = len(items) if paging.before is None else self._place(items, "before", paging.before)
+        if paging.before is not None and paging.after is None:  # the page that ends where the caller's begins
+            found, more = items[max(0, end - paging.limit) : end], end > paging.limit
+        else:
+            found, more = items[start:end][: paging.limit], end - start > paging.limit
+        ends = (found[0].id, found[-1].id) if found else (None, None)
+        return Page(tuple(found), first_id=ends[0], last_id=ends[1], has_more=more)
+
+    def _place(self, items: Sequence[K], name: str, id: str) -> int:
+        for place, item in enumerate(items):
+            if item.id == id:
+                return place
+        raise invalid(f"{name}: no {self._noun} with id '{id:.128}' is in this list.", name)
+
+
+class ThreadRecord:
+    """All that belongs to one thread. `steps` are kept by run id."""
+
+    def __init__(self, thread: Thread) -> None:
+        self.thread = thread
+        self.messages: Shelf[Message] = Shelf("message")
+        self.runs: Shelf[Run] = Shelf("run")
+        self.steps: dict[str, Shelf[RunStep]] = {}
+
+    @property
+    def id(self) -> str:
+        """The thread's."""
+        return self.thread.id
+
+    @property
+    def active_run(self) -> Run | None:
+        """The run that is not over. Only the newest can be: another is refused while there is one."""
+        run = self.runs.last
+        return None if run is None or run.is_terminal else run
+
+    def steps_of(self, run_id: str) -> Shelf[RunStep]:
+        """The steps of a run. Raises `StoreError`: there is no such run."""
+        self.runs.get(run_id)
+        return self.steps.setdefault(run_id, Shelf("run step"))
+
+
+# -- the store -----------------------------------------------------------------------------------------------------
+
+
+class Store:
+    """Keeps the objects of one server. Its methods are named as the operations; all raise `StoreError`.
+
+    A run is made here, queued; `machine` takes it from there.
+
+    Args:
+        clock: returns the time in Unix seconds.
+        new_id: makes an id that begins with the given prefix, such as "thread", and was never made before.
+        expires_after: the seconds a run has, from its creation to its end.
+    """
+
+    def __init__(
+        self, *, clock: Callable[[], float], new_id: Callable[[str], str], expires_after: float = EXPIRES_AFTER
+    ) -> None:
+        self._clock = clock
+        self.new_id = new_id
+        self._expires_after = expires_after
+        self._assistants: Shelf[Assistant] = Shelf("assistant")
+        self._threads: Shelf[ThreadRecord] = Shelf("thread")
+
+    def now(self) -> int:
+        """The time in whole Unix seconds."""
+        return int(self._clock())
+
+    def record(self, thread_id: str) -> ThreadRecord:
+        """All that belongs to a thread."""
+        return self._threads.get(thread_id)
+
+    # Assistants.
+
+    def create_assistant(self, params: AssistantCreateParams) -> Assistant:
+        """Keeps a new assistant."""
+        assistant = Assistant(
+            id=self.new_id("asst"),
+            created_at=self.now(),
+            model=params.model,
+            metadata={},
+            temperature=1.0,
+            top_p=1.0,
+            response_format="auto",
+        )
+        return self._assistants.put(_changed_assistant(assistant, params))
+
+    def retrieve_assistant(self, assistant_id: str) -> Assistant:
+        """Finds an assistant."""
+        return self._assistants.get(assistant_id)
+
+    def update_assistant(self, assistant_id: str, params: AssistantUpdateParams) -> Assistant:
+        """Changes what was given of an assistant."""
+        return self._assistants.put(_changed_assistant(self._assistants.get(assistant_id), params))
+
+    def delete_assistant(self, assistant_id: str) -> AssistantDeleted:
+        """Forgets an assistant; its runs go on."""
+        self._assistants.remove(assistant_id)
+        return AssistantDeleted(assistant_id)
+
+    def list_assistants(self, paging: Paging) -> Page[Assistant]:
+        """One page of the assistants."""
+        return self._assistants.page(paging)
+
+    # Threads.
+
+    def create_thread(self, params: ThreadCreateParams) -> Thread:
+        """Keeps a new thread with its first messages."""
+        return self._keep_thread(params).thread
+
+    def _keep_thread(self, params: ThreadCreateParams, where: str = "") -> ThreadRecord:
+        messages = read_messages(given(params.messages, ()), f"{where}messages")
+        resources = read_tool_resources(given(params.tool_resources, {}))
+        metadata = dict(given(params.metadata, {}))
+        thread = Thread(self.new_id("thread"), created_at=self.now(), tool_resources=resources, metadata=metadata)
+        record = self._threads.put(ThreadRecord(thread))
+        self._add_messages(record, messages)
+        return record
+
+    def retrieve_thread(self, thread_id: str) -> Thread:
+        """Finds a thread."""
+        return self.record(thread_id).thread
+
+    def update_thread(self, thread_id: str, params: ThreadUpdateParams) -> Thread:
+        """Changes what was given of a thread."""
+        record = self.record(thread_id)
+        thread = record.thread
+        if params.tool_resources is not UNSET:
+            resources = read_tool_resources(given(params.tool_resources, {}))
+            thread = msgspec.structs.replace(thread, tool_resources=resources)
+        record.thread = msgspec.structs.replace(thread, metadata=_metadata(params.metadata, thread.metadata))
+        return record.thread
+
+    def delete_thread(self, thread_id: str) -> ThreadDeleted:
+        """Forgets a thread and all that belongs to it. A run of it that is under way ends out of sight."""
+        self._threads.remove(thread_id)
+        return ThreadDeleted(thread_id)
+
+    # Messages.
+
+    def create_message(self, thread_id: str, params: MessageCreateParams) -> Message:
+        """Puts a message on a thread; refused while a run of the thread is active."""
+        record = self.record(thread_id)
+        check_message(params)
+        if (run := record.active_run) is not None:
+            raise StoreError("busy", f"Can't add messages to {thread_id} while a run {run.id} is active.")
+        return self._add_messages(record, [params])[0]
+
+    def _add_messages(self, record: ThreadRecord, messages: Sequence[MessageCreateParams]) -> list[Message]:
+        """Puts messages that were looked at on a thread."""
+        return [record.messages.put(self._new_message(record.id, params)) for params in messages]
+
+    def _new_message(self, thread_id: str, params: MessageCreateParams) -> Message:
+        now = self.now()
+        return Message(
+            self.new_id("msg"),
+            created_at=now,
+            thread_id=thread_id,
+            status="completed",
+            completed_at=now,
+            role=params.role,
+            content=read_content(params.content),
+            attachments=typed("attachments", given(params.attachments, ()), tuple[Attachment, ...]),
+            metadata=dict(given(params.metadata, {})),
+        )
+
+    def retrieve_message(self, thread_id: str, message_id: str) -> Message:
+        """Finds a message."""
+        return self.record(thread_id).messages.get(message_id)
+
+    def update_message(self, thread_id: str, message_id: str, params: MessageUpdateParams) -> Message:
+        """Changes a message's metadata."""
+        shelf = self.record(thread_id).messages
+        message = shelf.get(message_id)
+        return shelf.put(msgspec.structs.replace(message, metadata=_metadata(params.metadata, message.metadata)))
+
+    def delete_message(self, thread_id: str, message_id: str) -> MessageDeleted:
+        """Forgets a message."""
+        self.record(thread_id).messages.remove(message_id)
+        return MessageDeleted(message_id)
+
+    def list_messages(self, thread_id: str, paging: Paging, run_id: str | None = None) -> Page[Message]:
+        """One page of a thread's messages, or of those that one run wrote."""
+        keep: Callable[[Message], bool] | None = None if run_id is None else lambda message: message.run_id == run_id
+        return self.record(thread_id).messages.page(paging, keep)
+
+    # Runs and their steps.
+
+    def create_run(self, thread_id: str, params: RunCreateParams) -> Run:
+        """Queues a run on a thread, its additional messages put there first; refused while another is active."""
+        record = self.record(thread_id)
+        run = read_run(self._assistants.get(params.assistant_id), params)
+        messages = read_messages(given(params.additional_messages, ()), "additional_messages")
+        if (active := record.active_run) is not None:
+            raise StoreError("busy", f"Thread {thread_id} already has an active run {active.id}.")
+        self._add_messages(record, messages)
+        return self._queue(record, run)
+
+    def create_thread_and_run(self, params: ThreadCreateAndRunParams) -> Run:
+        """Keeps a new thread and queues a run on it."""
+        run = read_run(self._assistants.get(params.assistant_id), params)
+        thread = given(params.thread, {})
+        if not isinstance(thread, ThreadCreateParams):
+            thread = read_params(
+                ThreadCreateParams, cast("Mapping[str, object]", msgspec.to_builtins(thread)), "thread."
+            )
+        return self._queue(self._keep_thread(thread, "thread."), run)
+
+    def _queue(self, record: ThreadRecord, run: Run) -> Run:
+        now = self.now()
+        expires_at = int(now + self._expires_after)
+        return record.runs.put(
+            msgspec.structs.replace(
+                run, id=self.new_id("run"), thread_id=record.id, created_at=now, expires_at=expires_at
+            )
+        )
+
+    def retrieve_run(self, thread_id: str, run_id: str) -> Run:
+        """Finds a run."""
+        return self.record(thread_id).runs.get(run_id)
+
+    def update_run(self, thread_id: str, run_id: str, params: RunUpdateParams) -> Run:
+        """Changes a run's metadata."""
+        shelf = self.record(thread_id).runs
+        run = shelf.get(run_id)
+        return shelf.put(msgspec.structs.replace(run, metadata=_metadata(params.metadata, run.metadata)))
+
+    def list_runs(self, thread_id: str, paging: Paging) -> Page[Run]:
+        """One page of a thread's runs."""
+        return self.record(thread_id).runs.page(paging)
+
+    def retrieve_run_step(self, thread_id: str, run_id: str, step_id: str) -> RunStep:
+        """Finds a step."""
+        return self.record(thread_id).steps_of(run_id).get(step_id)
+
+    def list_run_steps(self, thread_id: str, run_id: str, paging: Paging) -> Page[RunStep]:
+        """One page of a run's steps."""
+        return self.record(thread_id).steps_of(run_id).page(paging)
+
+
+def _metadata(new: Mapping[str, str] | None | UnsetType, old: Mapping[str, str] | None) -> dict[str, str]:
+    return dict(old or {}) if new is UNSET else dict(new or {})
+
+
+_AS_GIVEN = ("model", "name", "description", "instructions", "temperature", "top_p")
+
+
+def _changed_assistant(assistant: Assistant, params: AssistantCreateParams | AssistantUpdateParams) -> Assistant:
+    changes: dict[str, object] = {name: getattr(params, name) for name in _AS_GIVEN}
+    changes["metadata"] = _metadata(params.metadata, assistant.metadata)
+    if params.tools is not UNSET:
+        changes["tools"] = read_tools(params.tools)
+    if params.tool_resources is not UNSET:
+        changes["tool_resources"] = read_tool_resources(given(params.tool_resources, {}))
+    if params.response_format is not UNSET:
+        changes["response_format"] = read_response_format(given(params.response_format, "auto"))
+    return msgspec.structs.replace(assistant, **{name: value for name, value in changes.items() if value is not UNSET})

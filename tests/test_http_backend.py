@@ -1,0 +1,394 @@
+"""The request on the wire byte for byte, and which answers are taken for an event stream. Error answers are in
+test_http_backend_errors.py."""
+
+import asyncio
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from raw_server import (
+    CREATED,
+    EVENT_STREAM,
+    LAST_CHUNK,
+    NO_RETRY,
+    QUICK,
+    RUN_STREAM,
+    STREAM_HEAD,
+    RawServer,
+    answer,
+    answering,
+    chunk,
+    client_of,
+    events_of,
+    head,
+    run_json,
+    start,
+    stream_answer,
+)
+
+from aiorunstream import (
+    APIError,
+    APIStatusError,
+    AsyncClient,
+    ConfigurationError,
+    FunctionTool,
+    HttpBackend,
+    InvalidArgumentError,
+    Limits,
+    MessageCreateParams,
+    NotFoundError,
+    RequestOptions,
+    Run,
+    RunStream,
+    StreamProtocolError,
+    StreamTruncatedError,
+    ToolOutput,
+    __version__,
+)
+
+BODY = b"".join(RUN_STREAM)
+INCLUDE = "step_details.tool_calls[*].file_search.results[*].content"
+
+
+def plain_stream(headers: dict[str, str], *, status: int = 200, body: bytes = BODY) -> bytes:
+    return head(status, {**headers, "Content-Length": str(len(body))}) + body
+
+
+async def sent(server: RawServer) -> tuple[str, list[tuple[str, str]], Any]:
+    """The last request: its line, headers without Host, and its body read as JSON."""
+    request = server.requests[-1]
+    headers = [(name, value) for name, value in request.headers if name != "Host"]
+    assert request.header("Host") == f"127.0.0.1:{server.port}"
+    return request.line, headers, json.loads(request.body) if request.body else None
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_smallest_request_is_this_byte_for_byte() -> None:
+    async with RawServer(answering(stream_answer())) as server, client_of(server, api_key="sk-1") as client:
+        async with start(client) as stream:
+            await events_of(stream)
+        request = server.requests[0]
+        body = b'{"assistant_id":"asst_raw","stream":true}'
+        assert request.body == body
+        lines = [
+            "POST /v1/threads/thread_raw/runs HTTP/1.1",
+            f"Host: 127.0.0.1:{server.port}",
+            "Accept: text/event-stream",
+            "Accept-Encoding: identity",
+            f"User-Agent: aiorunstream/{__version__}",
+            "OpenAI-Beta: assistants=v2",
+            "Content-Type: application/json",
+            "Authorization: Bearer sk-1",
+            f"Content-Length: {len(body)}",
+            "",
+        ]
+        assert request.head == "\r\n".join(lines).encode()
+
+
+async def test_ids_are_quoted_and_include_goes_into_the_query() -> None:
+    async with RawServer(answering(stream_answer())) as server, client_of(server) as client:
+        call = client.threads.runs.create_stream(
+            "thr:ead~1&x=[é]"[:11] + "$+", assistant_id="a", include=[INCLUDE, "b c"]
+        )
+        async with call as stream:
+            await events_of(stream)
+        line, headers, body = await sent(server)
+    quoted = "step_details.tool_calls%5B%2A%5D.file_search.results%5B%2A%5D.content"
+    assert line == f"POST /v1/threads/thr%3Aead~1%26x%24%2B/runs?include%5B%5D={quoted}&include%5B%5D=b+c HTTP/1.1"
+    assert body == {"assistant_id": "a", "stream": True}
+    assert "Authorization" not in dict(headers)
+
+
+async def test_left_out_none_and_a_value_are_three_requests() -> None:
+    async with RawServer(answering(stream_answer())) as server, client_of(server) as client:
+        call = client.threads.runs.create_stream(
+            "t",
+            assistant_id="a",
+            instructions=None,
+            model="",
+            temperature=0,
+            metadata={"k": "ü"},
+            tools=[],
+            additional_messages=[MessageCreateParams(role="user", content="hi"), {"role": "user", "content": "ho"}],
+            tool_choice="none",
+            truncation_strategy={"type": "last_messages", "last_messages": 3},
+            parallel_tool_calls=False,
+            max_prompt_tokens=256,
+        )
+        async with call as stream:
+            await events_of(stream)
+        request = server.requests[-1]
+    assert "ü".encode() in request.body
+    assert json.loads(request.body) == {
+        "assistant_id": "a",
+        "additional_messages": [{"role": "user", "content": "hi"}, {"role": "user", "content": "ho"}],
+        "instructions": None,
+        "max_prompt_tokens": 256,
+        "metadata": {"k": "ü"},
+        "model": "",
+        "parallel_tool_calls": False,
+        "temperature": 0,
+        "tool_choice": "none",
+        "tools": [],
+        "truncation_strategy": {"type": "last_messages", "last_messages": 3},
+        "stream": True,
+    }
+
+
+async def test_options_and_defaults_are_added_and_win_in_turn() -> None:
+    options = RequestOptions(
+        extra_headers={"x-one": "from options", "Accept-Encoding": None, "authorization": "Basic abc"},
+        extra_query={"q": "2&3", "p": "9"},
+        extra_body={"model": "theirs", "new_thing": [1]},
+        idempotency_key="once",
+    )
+    async with (
+        RawServer(answering(stream_answer())) as server,
+        AsyncClient(
+            base_url=server.base_url + "/sub/",
+            api_key="sk-1",
+            organization="org_1",
+            project="proj_1",
+            default_headers={"X-One": "from client", "X-Two": "2"},
+            default_query={"api-version": "v1", "p": "1"},
+            retry=NO_RETRY,
+            timeouts=QUICK,
+        ) as client,
+    ):
+        call = client.threads.runs.create_stream("t", assistant_id="a", model="ours", options=options)
+        async with call as stream:
+            await events_of(stream)
+        line, headers, body = await sent(server)
+    assert line == "POST /v1/sub/threads/t/runs?api-version=v1&p=9&q=2%263 HTTP/1.1"
+    assert body == {"assistant_id": "a", "model": "theirs", "stream": True, "new_thing": [1]}
+    named = {name.lower(): value for name, value in headers}
+    assert len(named) == len(headers)
+    assert named["x-one"] == "from options"
+    assert named["x-two"] == "2"
+    assert named["authorization"] == "Basic abc"
+    assert named["openai-organization"] == "org_1"
+    assert named["openai-project"] == "proj_1"
+    assert named["idempotency-key"] == "once"
+    assert named.get("accept-encoding") in (None, "identity")
+
+
+async def test_each_plain_call_sends_its_method_path_and_body() -> None:
+    runs = {"object": "thread.run", "id": "r", "thread_id": "t"}
+    async with RawServer(answering(answer(200, runs))) as server, client_of(server) as client:
+        await client.threads.runs.retrieve("r", thread_id="t")
+        assert (await sent(server))[0] == "GET /v1/threads/t/runs/r HTTP/1.1"
+        names = {name.lower(): value for name, value in (await sent(server))[1]}
+        assert names["accept"] == "application/json"
+        assert "content-type" not in names
+        await client.threads.runs.cancel("r", thread_id="t")
+        assert (await sent(server))[0] == "POST /v1/threads/t/runs/r/cancel HTTP/1.1"
+        assert (await sent(server))[2] is None
+        await client.threads.runs.update("r", thread_id="t", metadata=None)
+        assert (await sent(server))[0::2] == ("POST /v1/threads/t/runs/r HTTP/1.1", {"metadata": None})
+        await client.threads.runs.create("t", assistant_id="a")
+        assert (await sent(server))[0::2] == ("POST /v1/threads/t/runs HTTP/1.1", {"assistant_id": "a"})
+        outputs = [ToolOutput(tool_call_id="c", output="42")]
+        await client.threads.runs.submit_tool_outputs("r", thread_id="t", tool_outputs=outputs)
+        assert (await sent(server))[0::2] == (
+            "POST /v1/threads/t/runs/r/submit_tool_outputs HTTP/1.1",
+            {"tool_outputs": [{"tool_call_id": "c", "output": "42"}]},
+        )
+        await client.threads.delete("t")
+        assert (await sent(server))[0] == "DELETE /v1/threads/t HTTP/1.1"
+
+
+async def test_the_other_streams_go_to_their_own_paths() -> None:
+    async with RawServer(answering(stream_answer())) as server, client_of(server) as client:
+        outputs = [{"tool_call_id": "c", "output": "42"}]
+        call = client.threads.runs.submit_tool_outputs_stream("r", thread_id="t", tool_outputs=outputs)
+        async with call as stream:
+            assert (stream.thread_id, stream.run_id) == ("t", "r")
+            await events_of(stream)
+        assert (await sent(server))[0::2] == (
+            "POST /v1/threads/t/runs/r/submit_tool_outputs HTTP/1.1",
+            {"tool_outputs": outputs, "stream": True},
+        )
+        async with client.threads.create_and_run_stream(assistant_id="a", thread={"messages": []}) as stream:
+            await events_of(stream)
+        expected = {"assistant_id": "a", "thread": {"messages": []}, "stream": True}
+        assert (await sent(server))[0::2] == ("POST /v1/threads/runs HTTP/1.1", expected)
+
+
+async def test_a_struct_in_a_request_is_sent_as_its_json() -> None:
+    tool = FunctionTool(function={"name": "look", "parameters": {"type": "object"}})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with RawServer(answering(stream_answer())) as server, client_of(server) as client:
+        async with client.threads.runs.create_stream("t", assistant_id="a", tools=[tool]) as stream:
+            await events_of(stream)
+        (written,) = (await sent(server))[2]["tools"]
+    assert written["type"] == "function"
+    assert written["function"]["name"] == "look"
+
+
+# -- what is taken for a stream ----------------------------------------------------------------------------------------
+
+HTTP_VECTORS = ["wpt-mime-bogus", "wpt-status-204", "status-redirect-308"]
+
+
+async def outcome_of(wire: bytes) -> RunStream | APIError:
+    async with RawServer(answering(wire)) as server, client_of(server) as client:
+        try:
+            async with start(client) as stream:
+                await events_of(stream)
+            return stream
+        except APIError as error:
+            return error
+        finally:
+            assert server.posts == 1
+
+
+async def test_the_shared_http_vectors(shared: Path) -> None:
+    vectors: list[dict[str, Any]] = json.loads((shared / "conformance" / "sse-vectors.json").read_text())[
+        "http_vectors"
+    ]
+    assert len(vectors) == 21
+    for vector in vectors:
+        kind = vector.get("content_type", "text/event-stream")
+        status = vector.get("status", 200)
+        headers = {} if kind is None else {"Content-Type": kind}
+        if status // 100 == 3:
+            headers["Location"] = "/elsewhere"
+        body = b"" if status in (204, 205) else BODY
+        got = await outcome_of(plain_stream(headers, status=status, body=body))
+        if vector["expect"].startswith("accept"):
+            assert isinstance(got, RunStream), vector["name"]
+            assert got.outcome == "completed"
+        else:
+            wanted = StreamProtocolError if status // 100 == 2 else APIStatusError
+            assert isinstance(got, wanted), vector["name"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/event-stream", "TEXT/EVENT-STREAM", "text/event-stream ;charset=latin-1", "text/event-stream; boundary=x"],
+)
+async def test_an_event_stream_is_one_whatever_its_parameters_say(kind: str) -> None:
+    assert isinstance(await outcome_of(plain_stream({"Content-Type": kind})), RunStream)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "body"),
+    [
+        ({"Content-Type": "text/event-streams"}, 200, BODY),
+        ({"Content-Type": "application/json, text/event-stream"}, 200, BODY),
+        ({}, 200, BODY),
+        ({"Content-Type": "text/html"}, 200, b"<html>busy</html>"),
+        ({"Content-Type": "text/html"}, 200, b'<html><p class="error">busy</p></html>'),
+        ({"Content-Type": "application/json"}, 200, b"[]"),
+        ({"Content-Type": "application/json"}, 200, b"{broken"),
+        ({"Content-Type": "application/json"}, 200, b'{"x":' * 5000),
+        ({"Content-Type": "text/event-stream"}, 201, BODY),
+        ({"Content-Type": "text/event-stream"}, 202, b""),
+        ({"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}, 200, gzip.compress(BODY)),
+        ({"Content-Type": "text/event-stream", "Content-Encoding": "br"}, 200, BODY),
+    ],
+)
+async def test_anything_else_that_is_a_success_is_a_protocol_error_with_the_facts(
+    headers: dict[str, str], status: int, body: bytes
+) -> None:
+    found = await outcome_of(plain_stream({**headers, "X-Request-Id": "req_odd"}, status=status, body=body))
+    assert type(found) is StreamProtocolError
+    assert (found.status_code, found.request_id, found.thread_id) == (status, "req_odd", "thread_raw")
+    assert b"busy" not in str(found).encode()
+
+
+async def test_a_run_in_json_instead_of_a_stream_tells_its_id() -> None:
+    found = await outcome_of(answer(200, {**run_json(), "metadata": {"error": "no"}}))
+    assert isinstance(found, StreamProtocolError)
+    assert found.run_id == "run_raw"
+
+
+async def test_an_error_in_json_under_a_200_is_that_error() -> None:
+    found = await outcome_of(answer(200, {"error": {"message": "model gone", "code": "m1"}}))
+    assert isinstance(found, APIStatusError)
+    assert (found.code, found.status_code) == ("m1", 200)
+    assert "model gone" in str(found)
+
+
+@pytest.mark.parametrize("body", [b"", b": nothing\n\n", b"<html>gateway</html>", b"\n\n"])
+async def test_an_event_stream_without_a_run_is_truncated(body: bytes) -> None:
+    assert type(await outcome_of(plain_stream(EVENT_STREAM, body=body))) is StreamTruncatedError
+
+
+async def test_an_event_above_the_limit_ends_the_stream_and_the_connection() -> None:
+    wire = STREAM_HEAD + chunk(CREATED) + chunk(b"data: " + b"x" * 5000) + LAST_CHUNK
+    async with (
+        RawServer(answering(wire)) as server,
+        client_of(server, limits=Limits(max_event_bytes=2000)) as client,
+    ):
+        with pytest.raises(StreamProtocolError) as caught:
+            async with start(client) as stream:
+                await events_of(stream)
+        assert caught.value.events_seen == 1
+        assert await server.peers[0].closed_within(0.2)
+
+
+# -- plain results -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_plain_result_is_decoded_leniently() -> None:
+    odd = {**run_json("dreaming"), "created_at": 1710330640.5, "tools": [{"type": "moon"}], "metadata": None}
+    async with RawServer(answering(answer(201, odd))) as server, client_of(server) as client:
+        run = await client.threads.runs.create("thread_raw", assistant_id="a")
+    assert isinstance(run, Run)
+    assert (run.status, run.created_at) == ("dreaming", 1710330640)
+    assert run.tools == ({"type": "moon"},)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"object": "thread.run"}', b"[" * 100_000, b"\xff"])
+async def test_a_plain_result_that_cannot_be_one_is_an_error_of_ours(body: bytes) -> None:
+    async with RawServer(answering(answer(200, body))) as server, client_of(server) as client:
+        with pytest.raises(APIStatusError) as caught:
+            await client.threads.runs.retrieve("r", thread_id="t")
+    assert caught.value.status_code == 200
+    assert not isinstance(caught.value, NotFoundError)
+
+
+async def test_a_plain_result_above_the_limit_is_refused() -> None:
+    big = answer(200, {**run_json(), "instructions": "x" * 9000})
+    async with RawServer(answering(big)) as server, client_of(server, limits=Limits(max_event_bytes=2000)) as client:
+        with pytest.raises(APIStatusError, match="max_event_bytes"):
+            await client.threads.runs.retrieve("r", thread_id="t")
+        assert await server.peers[0].closed_within(0.2)
+
+
+# -- the backend itself ------------------------------------------------------------------------------------------------
+
+
+async def test_a_backend_belongs_to_one_client() -> None:
+    backend = HttpBackend("http://127.0.0.1:9/v1/")
+    assert backend.base_url == "http://127.0.0.1:9/v1"
+    async with AsyncClient(backend=backend):
+        with pytest.raises(ConfigurationError):
+            AsyncClient(backend=backend)
+    with pytest.raises(ConfigurationError):
+        AsyncClient(backend=HttpBackend("http://127.0.0.1:9"), base_url="http://127.0.0.1:9")
+
+
+async def test_a_key_from_a_callable_is_asked_for_before_each_request() -> None:
+    asked = 0
+
+    async def key() -> str:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return f"sk-{asked}" if asked < 3 else "sk-\n"
+
+    async with (
+        RawServer(answering(answer(200, run_json()))) as server,
+        AsyncClient(base_url=server.base_url, api_key=key, retry=NO_RETRY) as client,
+    ):
+        for number in (1, 2):
+            await client.threads.runs.retrieve("r", thread_id="t")
+            assert server.requests[-1].header("authorization") == f"Bearer sk-{number}"
+        with pytest.raises(InvalidArgumentError, match="api_key"):
+            await client.threads.runs.retrieve("r", thread_id="t")
+        assert len(server.requests) == 2

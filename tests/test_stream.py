@@ -1,0 +1,427 @@
+"""`RunStream` and `StreamCall` in the hands of their reader, mostly over bytes in memory; leaving is tested over sockets in
+test_stream_leaving.py."""
+
+import asyncio
+import copy
+import gc
+import pickle
+import warnings
+from collections.abc import Mapping
+
+import pytest
+from raw_server import (
+    COMPLETED,
+    CREATED,
+    DELTA,
+    DONE,
+    RUN_STREAM,
+    RawServer,
+    answering,
+    client_of,
+    event,
+    events_of,
+    run_json,
+    start,
+    stream_answer,
+)
+
+from aiorunstream import (
+    AsyncClient,
+    ErrorEvent,
+    RunProtocol,
+    RunStream,
+    RunStreamError,
+    StreamBusyError,
+    StreamClosedError,
+    StreamError,
+    StreamInterruptedError,
+    StreamProtocolError,
+    StreamTruncatedError,
+    ThreadMessageDelta,
+    ThreadRunCompleted,
+    ThreadRunCreated,
+)
+
+
+class Bytes:
+    """A body in memory. A None among the pieces is a read that waits until the body is aborted; an error is raised."""
+
+    status = 200
+    headers: Mapping[str, str] = {"x-request-id": "req_memory"}
+
+    def __init__(self, *pieces: bytes | StreamError | None) -> None:
+        self.clean_close: bool | None = None
+        self.left = list(pieces)
+        self.calls: list[str] = []
+        self.reads = 0
+        self._aborted = asyncio.Event()
+
+    async def read(self) -> bytes:
+        self.reads += 1
+        await asyncio.sleep(0)
+        piece = self.left[0] if self.left else b""
+        if self._aborted.is_set() and not isinstance(piece, StreamError):
+            raise StreamClosedError("the stream was closed")
+        if piece is None:
+            await self._aborted.wait()
+            raise StreamClosedError("the stream was closed")
+        if isinstance(piece, StreamError):
+            raise copy.copy(piece)
+        if self.left:
+            self.left.pop(0)
+        return piece
+
+    def progressed(self) -> None:
+        self.calls.append("progressed")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+        self._aborted.set()
+
+    def abandon(self) -> None:
+        self.calls.append("abandon")
+
+    def release(self) -> None:
+        self.calls.append("release")
+        self.clean_close = True
+
+    @property
+    def ended(self) -> list[str]:
+        return [call for call in self.calls if call != "progressed"]
+
+
+def stream_over(body: Bytes, *, yield_errors: bool = False) -> RunStream:
+    protocol = RunProtocol(on_error_event="yield" if yield_errors else "raise")
+    return RunStream(body, protocol, thread_id="thread_asked")
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+async def test_the_events_do_not_depend_on_how_the_bytes_are_chopped(size: int) -> None:
+    wire = b"".join(RUN_STREAM)
+    body = Bytes(*(wire[at : at + size] for at in range(0, len(wire), size)))
+    async with stream_over(body) as stream:
+        kinds = [type(item) for item in await events_of(stream)]
+    assert kinds == [ThreadRunCreated, ThreadMessageDelta, ThreadMessageDelta, ThreadRunCompleted]
+    assert body.ended == ["release"]
+
+
+async def test_iteration_stops_right_after_the_stopping_event_and_reads_no_more() -> None:
+    body = Bytes(CREATED + COMPLETED, None)
+    stream = stream_over(body)
+    assert len(await events_of(stream)) == 2
+    assert body.reads == 1
+    assert body.ended == ["release"]
+
+
+async def test_the_facts_are_right_before_during_and_after() -> None:
+    body = Bytes(CREATED, DELTA, COMPLETED + DONE)
+    stream = stream_over(body)
+    assert (stream.thread_id, stream.run_id, stream.run, stream.outcome) == ("thread_asked", None, None, None)
+    assert (stream.status_code, stream.request_id, stream.last_event, stream.events_seen) == (
+        200,
+        "req_memory",
+        None,
+        0,
+    )
+    await anext(stream)
+    assert stream.run is not None
+    assert (stream.thread_id, stream.run_id, stream.run.status) == ("thread_raw", "run_raw", "queued")
+    await anext(stream)
+    assert (stream.last_event, stream.events_seen, stream.outcome) == ("thread.message.delta", 2, None)
+    assert stream.clean_close is None
+    await anext(stream)
+    assert (stream.last_event, stream.events_seen, stream.outcome) == ("thread.run.completed", 3, "completed")
+    assert stream.run.is_terminal
+    assert stream.clean_close is True
+    assert stream.headers["x-request-id"] == "req_memory"
+
+
+@pytest.mark.parametrize("status", ["completed", "incomplete", "failed", "cancelled", "expired", "requires_action"])
+async def test_each_stopping_event_is_a_good_end_with_its_outcome(status: str) -> None:
+    body = Bytes(CREATED + event(f"thread.run.{status}", run_json(status)) + DELTA)
+    async with stream_over(body) as stream:
+        assert len(await events_of(stream)) == 2
+    assert stream.outcome == status
+    for _ in range(3):
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+    await stream.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+    assert body.ended == ["release"]
+
+
+ENDS: dict[str, tuple[list[bytes | StreamError | None], type[StreamError]]] = {
+    "end of body": ([CREATED, DELTA], StreamTruncatedError),
+    "done and no stop": ([CREATED, DELTA, DONE], StreamTruncatedError),
+    "error event": ([CREATED, DELTA, event("error", {"code": "broken", "message": "so sorry"})], RunStreamError),
+    "broken JSON": ([CREATED, DELTA, event("thread.run.queued", b"{")], StreamProtocolError),
+    "connection": ([CREATED, DELTA, StreamInterruptedError("gone", reason="X", errno=104)], StreamInterruptedError),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("together", [False, True], ids=["reads apart", "one read"])
+async def test_every_bad_end_is_raised_after_all_events_and_again_with_the_facts(end: str, together: bool) -> None:
+    pieces, kind = ENDS[end]
+    if together:
+        wire = b"".join(piece for piece in pieces if isinstance(piece, bytes))
+        pieces = [wire, *(piece for piece in pieces if not isinstance(piece, bytes))]
+    body = Bytes(*pieces)
+    stream = stream_over(body)
+    found: list[StreamError] = []
+    seen = 0
+    for _ in range(3):
+        try:
+            async for _ in stream:
+                seen += 1
+        except StreamError as error:
+            found.append(error)
+    assert seen == 2
+    assert [type(error) for error in found] == [kind] * 3
+    assert len({str(error) for error in found}) == 1
+    assert len({id(error) for error in found}) == 3
+    for error in found:
+        facts = (error.thread_id, error.run_id, error.run_status, error.request_id, error.status_code)
+        assert facts == ("thread_raw", "run_raw", "queued", "req_memory", 200)
+        assert (error.last_event, error.events_seen, error.outcome) == ("thread.message.delta", 2, None)
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is kind
+        assert {**vars(again), "headers": None} == {**vars(error), "headers": None}
+    assert body.ended == ["abort"]
+    await stream.aclose()
+    with pytest.raises(kind):
+        await anext(stream)
+
+
+async def test_done_without_a_stop_says_that_it_was_seen() -> None:
+    with pytest.raises(StreamTruncatedError) as caught:
+        await events_of(stream_over(Bytes(CREATED + DONE)))
+    assert caught.value.done_seen
+
+
+async def test_an_error_event_can_be_had_as_an_event() -> None:
+    wire = CREATED + event("error", {"error": {"code": 7, "message": "so sorry"}}) + COMPLETED
+    async with stream_over(Bytes(wire), yield_errors=True) as stream:
+        found = await events_of(stream)
+    assert isinstance(found[1], ErrorEvent)
+    assert stream.outcome == "completed"
+
+
+async def test_progress_is_told_once_for_the_events_of_a_read() -> None:
+    body = Bytes(CREATED + DELTA + DELTA, b": only a comment\n\n", DELTA, COMPLETED)
+    await events_of(stream_over(body))
+    assert body.calls == ["progressed", "progressed", "release"]
+
+
+# -- readers -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_reader_is_refused_and_the_first_goes_on() -> None:
+    body = Bytes(CREATED, None)
+    stream = stream_over(body)
+    await anext(stream)
+    first = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0.01)
+    for _ in range(2):
+        with pytest.raises(StreamBusyError):
+            await anext(stream)
+    assert not first.done()
+    first.cancel()
+    await asyncio.wait([first])
+    body.left = [DELTA, COMPLETED]
+    assert len(await events_of(stream)) == 2
+
+
+async def test_a_cancelled_read_loses_nothing() -> None:
+    wire = b"".join(RUN_STREAM)
+    body = Bytes(*(wire[at : at + 11] for at in range(0, len(wire), 11)))
+    stream = stream_over(body)
+    found: list[object] = []
+    steps = 0
+    while True:
+        task = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+        steps += 1
+        if steps % 2:
+            task.cancel()
+        try:
+            found.append(await task)
+        except asyncio.CancelledError:
+            continue
+        except StopAsyncIteration:
+            break
+    assert [type(item).__name__ for item in found] == [
+        "ThreadRunCreated",
+        "ThreadMessageDelta",
+        "ThreadMessageDelta",
+        "ThreadRunCompleted",
+    ]
+
+
+async def test_events_and_frames_exclude_each_other() -> None:
+    stream = stream_over(Bytes(CREATED, DELTA, COMPLETED))
+    await anext(stream)
+    with pytest.raises(StreamBusyError):
+        stream.frames()
+    await stream.aclose()
+    other = stream_over(Bytes(CREATED, DELTA, COMPLETED))
+    frames = other.frames()
+    with pytest.raises(StreamBusyError):
+        async for _ in other:
+            pass
+    with pytest.raises(StreamBusyError):
+        await anext(other)
+    assert len([frame async for frame in frames]) == 3
+
+
+async def test_an_event_asked_for_among_the_frames_of_one_read_is_refused_too() -> None:
+    stream = stream_over(Bytes(CREATED + DELTA + COMPLETED))
+    frames = stream.frames()
+    await anext(frames)
+    with pytest.raises(StreamBusyError):
+        await anext(stream)
+    assert [frame.event async for frame in frames] == ["thread.message.delta", "thread.run.completed"]
+
+
+async def test_frames_are_the_bytes_of_the_wire_and_end_and_fail_as_events_do() -> None:
+    stream = stream_over(Bytes(*RUN_STREAM))
+    assert b"".join([event(frame.event, frame.data) async for frame in stream.frames()]) == b"".join(RUN_STREAM[:4])
+    assert stream.outcome == "completed"
+    broken = stream_over(Bytes(CREATED)).frames()
+    assert (await anext(broken)).event == "thread.run.created"
+    for _ in range(2):
+        with pytest.raises(StreamTruncatedError):
+            await anext(broken)
+
+
+# -- closing -----------------------------------------------------------------------------------------------------------
+
+
+async def test_closing_while_a_read_waits_wakes_the_reader_and_stays_closed() -> None:
+    body = Bytes(CREATED, None)
+    stream = stream_over(body)
+    await anext(stream)
+    reader = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0.01)
+    await stream.aclose()
+    await stream.close()
+    with pytest.raises(StreamClosedError) as caught:
+        await reader
+    assert caught.value.run_id == "run_raw"
+    for _ in range(2):
+        with pytest.raises(StreamClosedError) as caught:
+            await anext(stream)
+        assert caught.value.events_seen == 1
+    assert body.ended == ["abort"]
+
+
+async def test_events_that_lie_ready_are_not_handed_out_after_closing() -> None:
+    stream = stream_over(Bytes(CREATED + DELTA + COMPLETED))
+    await anext(stream)
+    await stream.aclose()
+    with pytest.raises(StreamClosedError):
+        await anext(stream)
+
+
+async def test_a_dropped_open_stream_warns_and_a_finished_one_does_not() -> None:
+    body = Bytes(CREATED, None)
+    stream = stream_over(body)
+    await anext(stream)
+    with pytest.warns(ResourceWarning, match="run_raw"):
+        del stream
+        gc.collect()
+    assert body.ended == ["abandon"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        await events_of(stream_over(Bytes(COMPLETED)))
+        closed = stream_over(Bytes(None))
+        await closed.aclose()
+        del closed
+        gc.collect()
+
+
+async def test_where_warnings_are_errors_a_dropped_stream_still_gives_its_socket_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complaints: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", complaints.append)
+    body = Bytes(None)
+    stream = stream_over(body)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        del stream
+        gc.collect()
+    assert body.ended == ["abandon"]
+
+
+# -- the call ----------------------------------------------------------------------------------------------------------
+
+
+async def by_async_with(client: AsyncClient) -> int:
+    async with start(client) as stream:
+        return len(await events_of(stream))
+
+
+async def by_await(client: AsyncClient) -> int:
+    return len(await events_of(await start(client)))
+
+
+async def by_async_with_await(client: AsyncClient) -> int:
+    async with await start(client) as stream:
+        return len(await events_of(stream))
+
+
+async def by_task(client: AsyncClient) -> int:
+    return len(await events_of(await asyncio.create_task(start(client))))
+
+
+async def by_gather(client: AsyncClient) -> int:
+    (stream,) = await asyncio.gather(start(client))
+    return len(await events_of(stream))
+
+
+async def by_wait_for(client: AsyncClient) -> int:
+    return len(await events_of(await asyncio.wait_for(start(client), 2)))
+
+
+async def by_task_group(client: AsyncClient) -> int:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(start(client))
+    return len(await events_of(task.result()))
+
+
+WAYS = [by_async_with, by_await, by_async_with_await, by_task, by_gather, by_wait_for, by_task_group]
+
+
+async def test_a_call_can_be_entered_awaited_or_made_a_task() -> None:
+    async with RawServer(answering(stream_answer())) as server, client_of(server) as client:
+        for way in WAYS:
+            assert await way(client) == 4, way.__name__
+        assert server.posts == len(WAYS)
+
+
+async def test_a_call_sends_nothing_before_it_is_used_and_works_once() -> None:
+    async with RawServer(answering(stream_answer())) as server, client_of(server) as client:
+        call = start(client)
+        await asyncio.sleep(0.05)
+        assert server.peers == []
+        async with call as stream:
+            await events_of(stream)
+        with pytest.raises(RuntimeError):
+            await call
+        with pytest.raises(RuntimeError):
+            async with call:
+                pass
+        assert server.posts == 1
+        start(client).close()
+
+
+async def test_a_dropped_call_is_reported_by_python() -> None:
+    async with AsyncClient(base_url="http://127.0.0.1:9/v1") as client:
+        with pytest.warns(RuntimeWarning, match="_create_stream' was never awaited"):
+            start(client)
+            gc.collect()
