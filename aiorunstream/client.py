@@ -5,11 +5,11 @@ import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 from . import checks
 from .backends import Backend, HttpBackend, Settings
-from .backends._credentials import Credentials, Secret, SecretText
+from .backends._credentials import Credentials, Secret, unseen
 from .errors import ConfigurationError
 from .options import Limits, Timeouts
 from .protocol import OnErrorEvent
@@ -69,7 +69,7 @@ class AsyncClient:
         # Wrapped before anything can raise: a traceback may show this frame's variables.
         key = _wrapped(api_key)
         del api_key
-        headers = _wrapped_headers(default_headers)
+        headers = unseen(default_headers)
         del default_headers
         self._on_error_event: OnErrorEvent = on_error_event
         for name, given, kind in (
@@ -125,7 +125,8 @@ class AsyncClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"AsyncClient({self._backend!r})"
+        # A traceback may ask while the client is still being made.
+        return f"AsyncClient({getattr(self, '_backend', None)!r})"
 
 
 def _wrapped(api_key: str | Callable[[], Awaitable[str]] | None) -> Secret | Callable[[], Awaitable[str]] | None:
@@ -135,12 +136,6 @@ def _wrapped(api_key: str | Callable[[], Awaitable[str]] | None) -> Secret | Cal
         found = os.environ.get("OPENAI_API_KEY")
         return Secret(found) if found else None
     return None if api_key == "" else Secret(api_key)
-
-
-def _wrapped_headers(headers: Mapping[str, object] | None) -> dict[str, str | None]:
-    # What is no text stays as it is, for the check that names it.
-    items = (headers or {}).items()
-    return {name: SecretText(value) if isinstance(value, str) else cast(None, value) for name, value in items}
 
 
 def _account_headers(organization: str | None, project: str | None) -> dict[str, str]:

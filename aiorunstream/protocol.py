@@ -14,7 +14,7 @@ stopping run event ends the stream, and nothing after it is delivered. No clock,
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, Never
 
 import msgspec
@@ -60,6 +60,7 @@ class RunProtocol:
         max_event_bytes: the largest event, in bytes.
         max_depth: the deepest nesting of an event's JSON.
         on_error_event: "raise" makes a server's error event a `RunStreamError`; "yield" hands it out.
+        redact: takes secrets out of a server's words before they become an exception's message.
 
     Attributes:
         run: the run as its last event showed it.
@@ -76,11 +77,13 @@ class RunProtocol:
         max_event_bytes: int = MAX_EVENT_BYTES,
         max_depth: int = MAX_DEPTH,
         on_error_event: OnErrorEvent = "raise",
+        redact: Callable[[str], str] | None = None,
     ) -> None:
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes, names=EVENT_LINES)
         self._messages: Iterator[SSEMessage] = iter(())
         self._max_depth = max_depth
         self._surely_shallow = 2 * max_depth  # every level has two brackets
+        self._redact = redact or str
         self._yield_errors = on_error_event == "yield"
         self._ended = False  # the body is over
         self._failure: StreamError | None = None
@@ -156,9 +159,7 @@ class RunProtocol:
             self.done_seen = True
             self._fail(_truncated(done_seen=True))
         if isinstance(event, ErrorEvent) and not self._yield_errors:
-            error = event.data
-            message = error.message or "the server sent an error event"
-            self._fail(RunStreamError(message, code=error.code, param=error.param, type=error.type))
+            self._fail(self._server_said(event))
         self.last_event = decoded.name
         self.events_seen += 1
         self._wire = decoded.wire
@@ -210,6 +211,15 @@ class RunProtocol:
         self._failure = failure
         self._messages = iter(())
         raise self._told(failure)
+
+    def _server_said(self, event: ErrorEvent) -> RunStreamError:
+        error, clean = event.data, self._redact
+        return RunStreamError(
+            clean(error.message) or "the server sent an error event",
+            code=clean(error.code) if isinstance(error.code, str) else error.code,
+            param=None if error.param is None else clean(error.param),
+            type=None if error.type is None else clean(error.type),
+        )
 
     def _told(self, failure: StreamError) -> StreamError:
         """A fresh copy, so that its traceback does not grow, that knows what is known here."""

@@ -187,7 +187,10 @@ class RunStream(AsyncIterator[RunEvent]):
     def _read_only_as(self, kind: str) -> None:
         if self._read_as not in (None, kind):
             raise StreamBusyError(f"this stream is being read as {self._read_as}, so it cannot be read as {kind}")
-        self._read_as = kind
+        if self._read_as is None:
+            self._read_as = kind
+            if kind == "frames":
+                self._next_event = self._refuse_events
 
     async def _pull(self, kind: str, step: Callable[[], T | None]) -> T:
         """Reads until `step` has something."""
@@ -284,14 +287,17 @@ class RunStream(AsyncIterator[RunEvent]):
         error.outcome = self.outcome
         error.clean_close = self.clean_close
 
+    def _refuse_events(self) -> NoReturn:
+        raise StreamBusyError("this stream is being read as frames, so it cannot be read as events")
+
     def _raise_closed(self) -> NoReturn:
         raise StreamClosedError("the stream was closed")
 
     def __del__(self) -> None:
         if not getattr(self, "_over", True):
-            warnings.warn(f"a run stream was dropped while open: {self!r}", ResourceWarning, source=self, stacklevel=2)
             # Whoever forgot it should not also pay with a socket; the loop closes it, since this may be any thread.
             self._body.abandon()
+            warnings.warn(f"a run stream was dropped while open: {self!r}", ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
         return f"<RunStream run_id={self.run_id!r} events_seen={self.events_seen} outcome={self.outcome!r}>"

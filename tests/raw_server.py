@@ -12,8 +12,8 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple, Self, cast
 
 from aiorunstream import AsyncClient, Limits, RequestOptions, RetryPolicy, RunEvent, RunStream, StreamCall, Timeouts
@@ -55,9 +55,7 @@ def event(name: str | None, payload: object) -> bytes:
 
 def run_json(status: str = "queued") -> dict[str, object]:
     """A run as a server would send it."""
-    return {
-        "id": "run_raw", "object": "thread.run", "thread_id": "thread_raw", "assistant_id": "asst_raw", "status": status
-    }  # fmt: skip
+    return {"id": "run_raw", "object": "thread.run", "thread_id": "thread_raw", "status": status}
 
 
 def delta_event(text: str) -> bytes:
@@ -97,8 +95,8 @@ class SeenRequest(NamedTuple):
     @property
     def headers(self) -> list[tuple[str, str]]:
         """Names as sent, in order."""
-        pairs = (line.split(": ", 1) for line in self.head.decode("latin-1").split("\r\n")[1:] if line)
-        return [(name, value) for name, value in pairs]
+        lines = (line.partition(": ") for line in self.head.decode("latin-1").split("\r\n")[1:] if line)
+        return [(name, value) for name, _, value in lines]
 
     def header(self, wanted: str) -> str | None:
         """The first header of that name, in any case."""
@@ -117,7 +115,6 @@ class Peer(asyncio.Protocol):
         self._closed = asyncio.Event()
         self._may_write = asyncio.Event()
         self._may_write.set()
-        self.total_received = 0
         self.closed_at: float | None = None
         self.transport: asyncio.Transport
 
@@ -127,17 +124,16 @@ class Peer(asyncio.Protocol):
         self._script = self._loop.create_task(self._run())
 
     def data_received(self, data: bytes) -> None:
-        self.total_received += len(data)
         self._received += data
         self._news.set()
 
     def eof_received(self) -> bool:
         self._note_end()
-        return not self._server.tls  # half-open, so that the script decides
+        return not self._server.tls  # half-open: the script decides
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._note_end()
-        self._may_write.set()
+        self.resume_writing()
 
     def pause_writing(self) -> None:
         self._may_write.clear()
@@ -249,16 +245,14 @@ class RawServer:
     async def __aexit__(self, *exc_info: object) -> None:
         assert self._server is not None
         self._server.close()
+        tasks = [peer._script for peer in self.peers if peer._script is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for peer in self.peers:
-            task = peer._script
-            if task is not None and not task.done():
-                task.cancel()
-                await asyncio.wait([task])
             peer.transport.abort()
-        await asyncio.sleep(0)
-        for peer in self.peers:
-            task = peer._script
-            if task is not None and not task.cancelled() and (error := task.exception()) is not None:
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
                 raise error  # a script that is wrong must not look like a client that is
 
     @property
@@ -290,8 +284,19 @@ def answering(*answers: bytes) -> Script:
     return script
 
 
+def silent_after(*events: bytes) -> Script:
+    """A script that begins a stream with these events and then says nothing."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(STREAM_HEAD + b"".join(map(chunk, events)))
+        await peer.closed()
+
+    return script
+
+
 @contextmanager
-def in_thread(script: Script) -> Iterator[RawServer]:
+def in_thread(script: Script) -> Generator[RawServer, None, None]:
     """A server with a loop and thread of its own, for tests that run several loops or block theirs."""
     server = RawServer(script)
     started = threading.Event()
@@ -320,20 +325,16 @@ NO_RETRY = RetryPolicy(attempts=1)
 QUICK = Timeouts(connect=2, first_event=2, idle=0.5)
 
 
-@asynccontextmanager
-async def client_of(
+def client_of(
     server: RawServer,
     *,
     timeouts: Timeouts = QUICK,
     retry: RetryPolicy = NO_RETRY,
     limits: Limits | None = None,
     api_key: str | None = None,
-) -> AsyncIterator[AsyncClient]:
-    """A client of the server: no retries unless asked, and short clocks."""
-    async with AsyncClient(
-        base_url=server.base_url, timeouts=timeouts, retry=retry, limits=limits, api_key=api_key
-    ) as client:
-        yield client
+) -> AsyncClient:
+    """A client of the server, to be entered: no retries unless asked, and short clocks."""
+    return AsyncClient(base_url=server.base_url, timeouts=timeouts, retry=retry, limits=limits, api_key=api_key)
 
 
 def start(client: AsyncClient, options: RequestOptions | None = None) -> StreamCall[RunStream]:
@@ -344,3 +345,10 @@ def start(client: AsyncClient, options: RequestOptions | None = None) -> StreamC
 async def events_of(stream: RunStream) -> list[RunEvent]:
     """All events to the end."""
     return [item async for item in stream]
+
+
+async def read_whole(client: AsyncClient) -> RunStream:
+    """Reads the canonical run to its end, and returns the stream for its facts."""
+    async with start(client) as stream:
+        await events_of(stream)
+    return stream

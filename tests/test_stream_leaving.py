@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import gc
 import pickle
 import time
 from collections.abc import Awaitable, Callable
@@ -19,6 +18,7 @@ from raw_server import (
     chunk,
     client_of,
     events_of,
+    silent_after,
     start,
     stream_answer,
 )
@@ -37,12 +37,6 @@ from aiorunstream import (
 
 SOON = 0.2
 """How soon the server must see the client's end."""
-
-
-async def created_and_silent(peer: Peer) -> None:
-    await peer.request()
-    await peer.send(STREAM_HEAD + chunk(CREATED))
-    await peer.closed()
 
 
 class OwnError(Exception):
@@ -134,26 +128,25 @@ async def test_leaving_after_one_event_closes_the_socket_as_the_server_sees_it(
     way: Callable[[AsyncClient], Awaitable[None]],
 ) -> None:
     clocks = Timeouts(connect=2, first_event=5, idle=5)
-    async with RawServer(created_and_silent) as server, client_of(server, timeouts=clocks) as client:
+    async with RawServer(silent_after(CREATED)) as server, client_of(server, timeouts=clocks) as client:
         await way(client)
         assert await server.peers[0].closed_within(SOON)
         assert server.posts == 1
 
 
 async def test_a_dropped_open_stream_warns_and_its_socket_goes() -> None:
-    async with RawServer(created_and_silent) as server, client_of(server) as client:
+    async with RawServer(silent_after(CREATED)) as server, client_of(server) as client:
         stream: RunStream | None = await start(client)
         assert stream is not None
         await anext(stream)
         with pytest.warns(ResourceWarning, match="dropped while open"):
             stream = None
-            gc.collect()
         assert await server.peers[0].closed_within(SOON)
 
 
 @pytest.mark.parametrize("turns", range(0, 24, 3))
 async def test_an_opening_that_is_cancelled_at_any_turn_leaves_nothing_open(turns: int) -> None:
-    async with RawServer(created_and_silent) as server, client_of(server) as client:
+    async with RawServer(silent_after(CREATED)) as server, client_of(server) as client:
         opening = asyncio.create_task(start(client))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -226,7 +219,7 @@ async def test_a_cancelled_read_at_the_socket_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize("away", [True, False], ids=["reader away", "reader waiting"])
-async def test_a_break_right_after_the_stopping_event_is_a_good_end_that_was_not_clean(away: bool) -> None:
+async def test_a_break_right_after_the_stopping_event_is_a_good_end_that_was_not_clean(*, away: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(STREAM_HEAD + chunk(CREATED))
@@ -273,12 +266,12 @@ async def fall_silent(peer: Peer) -> None:
     ],
 )
 async def test_an_error_of_a_real_stream_carries_the_facts_and_pickles_and_copies_with_them(
-    script: Callable[[Peer], Awaitable[None]], kind: type[StreamError], clean: bool
+    script: Callable[[Peer], Awaitable[None]], kind: type[StreamError], *, clean: bool
 ) -> None:
-    async with RawServer(script) as server, client_of(server, timeouts=Timeouts(idle=0.2)) as client:
-        async with start(client) as stream:
-            with pytest.raises(kind) as caught:
-                await events_of(stream)
+    clocks = Timeouts(idle=0.2)
+    async with RawServer(script) as server, client_of(server, timeouts=clocks) as client, start(client) as stream:
+        with pytest.raises(kind) as caught:
+            await events_of(stream)
     for error in (caught.value, copy.copy(caught.value), pickle.loads(pickle.dumps(caught.value))):
         assert type(error) is kind
         assert str(error) == str(caught.value)

@@ -39,7 +39,7 @@ _BY_STATUS: Mapping[int, type[APIStatusError]] = {
     429: RateLimitError,
 }
 _BUSY = re.compile(r"already has an active run|while a run \S+ is active")
-_BUSY_RUN = re.compile(r"(?:active run|while a run) ([A-Za-z0-9_-]+)")
+_BUSY_RUN = re.compile(r"active run ([\w-]+)\W*$|while a run ([\w-]+) is active")
 _MAX_ERROR_DEPTH = 64
 _RETIRED_HOSTS = ("api.openai.com", ".openai.azure.com")
 
@@ -76,7 +76,7 @@ def status_error(
         outcome_unknown=call.operation.creates and (status >= 500 or status == 408),
     )
     if isinstance(error, ThreadBusyError) and (found := _BUSY_RUN.search(said.message)):
-        error.run_id = found[1]
+        error.run_id = found[1] or found[2]
     return error
 
 
@@ -131,6 +131,12 @@ def result(call: Call[T], body: bytes, *, max_depth: int) -> T | None:
 def is_event_stream(headers: Mapping[str, str]) -> bool:
     """Whether an event stream is announced, whatever charset it claims: the standard says UTF-8."""
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def is_json(headers: Mapping[str, str]) -> bool:
+    """Whether JSON is announced."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def is_encoded(headers: Mapping[str, str]) -> bool:

@@ -4,8 +4,9 @@ A traceback can show the local variables of every frame (Sentry does), so a raw 
 in aiohttp's frames, which hold the `SecretText` that the header became.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import NoReturn
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NoReturn, cast
 
 from .. import checks
 from ..errors import InvalidArgumentError
@@ -24,6 +25,12 @@ class SecretText(str):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled")
+
+
+def unseen(headers: Mapping[str, object] | None) -> dict[str, str | None]:
+    """Headers of the caller, which may hold keys, with values that print as stars. What is no text stays, to be refused."""
+    items = (headers or {}).items()
+    return {name: SecretText(value) if isinstance(value, str) else cast(None, value) for name, value in items}
 
 
 class Secret:
@@ -53,7 +60,10 @@ class Secret:
 
     def redact(self, text: str) -> str:
         """`text` without the key, which some servers quote back."""
-        return text.replace(str(self._value), "***") if self._value else text
+        key = str(self._value)
+        for spelt in (key, key.replace("/", "\\/"), json.dumps(key)[1:-1]):  # as it is, and as JSON may have it
+            text = text.replace(spelt, "***")
+        return text
 
     def __repr__(self) -> str:
         return "Secret(***)"

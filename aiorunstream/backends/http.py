@@ -25,7 +25,7 @@ from ..retry import RetryBudget, next_delay, retry_after
 from ..transport import Request, ResponseBody
 from . import _answers
 from ._base import Answer, Opened, Settings
-from ._credentials import Secret, SecretText
+from ._credentials import Secret, unseen
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -71,10 +71,13 @@ class HttpBackend:
 
     async def open(self, call: Call[T], *, on_error_event: OnErrorEvent = "raise") -> Opened:
         """Opens a stream: returns when the server has answered 200 with an event stream."""
-        body = await self._attempt(call, self._open_once)
+        secret, body = await self._attempt(call, self._open_once)
         limits = self._settings.limits
         protocol = RunProtocol(
-            max_event_bytes=limits.max_event_bytes, max_depth=limits.max_depth, on_error_event=on_error_event
+            max_event_bytes=limits.max_event_bytes,
+            max_depth=limits.max_depth,
+            on_error_event=on_error_event,
+            redact=None if secret is None else secret.redact,
         )
         return Opened(body, protocol)
 
@@ -114,12 +117,12 @@ class HttpBackend:
             raise _unusable(call, body, "is not the object it should be")
         return Answer(found, body.status, body.headers)
 
-    async def _open_once(self, call: Call[T]) -> ResponseBody:
+    async def _open_once(self, call: Call[T]) -> tuple[Secret | None, ResponseBody]:
         secret, body = await self._send(call, streams=True)
         if body.status // 100 != 2:
             raise self._status_error(call, body, await self._read_some(body, secret))
         if body.status == 200 and _answers.is_event_stream(body.headers) and not _answers.is_encoded(body.headers):
-            return body
+            return secret, body
         raise self._no_stream(call, body, await self._read_some(body, secret))
 
     async def _send(self, call: Call[T], *, streams: bool) -> tuple[Secret | None, ResponseBody]:
@@ -167,11 +170,11 @@ class HttpBackend:
             headers["Authorization"] = secret.bearer()
         if call.options.idempotency_key is not None:
             headers["Idempotency-Key"] = checks.header_value("idempotency_key", call.options.idempotency_key)
-        for name, value in (*self._settings.headers.items(), *(call.options.extra_headers or {}).items()):
+        for name, value in (*self._settings.headers.items(), *unseen(call.options.extra_headers).items()):
             checks.header(name, value)
             for known in [known for known in headers if known.lower() == name.lower()]:
                 del headers[known]
-            headers[name] = None if value is None else SecretText(value)
+            headers[name] = value
         return {name: value for name, value in headers.items() if value is not None}
 
     # -- answers ----------------------------------------------------------------------------------------------------
@@ -190,6 +193,8 @@ class HttpBackend:
             return b"".join(pieces)
         except StreamError as error:
             broken = str(error)
+        finally:
+            body.abort()  # does nothing where the end has come
         if call.operation.creates:
             raise _unusable(call, body, f"broke off: {broken}")
         raise APIConnectionError(f"the answer to {call.operation.name} broke off: {broken}", host=self._host)
@@ -218,7 +223,7 @@ class HttpBackend:
 
     def _no_stream(self, call: Call[T], body: ResponseBody, text: str) -> APIError:
         """A 2xx that is no event stream: an error in JSON, a run (the server ignored `stream`), or a stranger's page."""
-        if '"error"' in text and _answers.error_object(text).message:
+        if _answers.is_json(body.headers) and '"error"' in text and _answers.error_object(text).message:
             return self._status_error(call, body, text)
         error = StreamProtocolError(
             f"{call.operation.name} was answered with status {body.status} and "

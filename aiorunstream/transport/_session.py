@@ -1,6 +1,7 @@
 """The aiohttp session of each event loop, what it holds open, and how a request is sent through it."""
 
 import asyncio
+import contextlib
 import ssl as ssl_module
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -22,6 +23,7 @@ READ_BUFFER = 16 * 1024
 MAX_OPENING = 128
 """Connects in flight per loop: without it, opening 10,000 streams at once froze the loop for 3.5 s."""
 _WRITE_PIECE = 64 * 1024
+_AUTO_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,12 +56,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Body(payload.Payload):
-    """A request body that tells when its last byte has been handed to the socket."""
+    """A request body that tells how it gets on: `due` before each piece, and `written` when the socket has the last."""
 
-    def __init__(self, body: bytes, written: Callable[[], None]) -> None:
+    def __init__(self, body: bytes, *, due: Callable[[], None], written: Callable[[], None]) -> None:
         super().__init__(body, content_type="application/json")
         self._body = body
         self._size = len(body)
+        self._due = due
         self._written = written
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -67,6 +70,7 @@ class _Body(payload.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         for start in range(0, len(self._body), _WRITE_PIECE):
+            self._due()
             await writer.write(self._body[start : start + _WRITE_PIECE])
         self._written()
 
@@ -116,15 +120,15 @@ class Transport:
         """Aborts every open stream and drain, and closes what this object opened. Idempotent."""
         self._closed = True
         here = asyncio.get_running_loop()
-        for loop, session in list(self._sessions.items()):
-            session.abort_all()
+        sessions = list(self._sessions.items())
+        self._sessions.clear()
+        for loop, session in sessions:
             if loop is here:
                 await session.aclose()
             elif loop.is_closed():
                 session.forget()
             else:
                 asyncio.run_coroutine_threadsafe(session.aclose(), loop)
-        self._sessions.clear()
 
     def _session(self) -> "_LoopSession":
         if self._closed:
@@ -163,13 +167,19 @@ class _Opening:
         self._timeouts = timeouts
         self._opened_at = opened_at
         self._held = True
+        self._answered = False  # an answer may come while the request is still being written
         self.written_at = opened_at
         self.clock: Literal["first_event", "total"] = "first_event"
 
-    def written(self, *, connecting: float = 0.0) -> None:
-        """The answer is due from now on; `connecting` seconds later where it is not known when the request was written."""
-        if not connecting:
-            self.free()
+    def written(self) -> None:
+        """The request is out: the answer is due from now on."""
+        self.free()
+        self.due()
+
+    def due(self, *, connecting: float = 0.0) -> None:
+        """The answer, or the next piece of the request to be taken, is due from now on; or from `connecting` seconds on."""
+        if self._answered:
+            return
         self.written_at = asyncio.get_running_loop().time() + connecting
         first_event, total = self._timeouts.first_event, self._timeouts.total
         due = None if first_event is None else self.written_at + first_event
@@ -177,6 +187,16 @@ class _Opening:
             due = self._opened_at + total
             self.clock = "total"
         self.deadline.reschedule(due)
+
+    def give_up(self) -> None:
+        """Ends the wait now."""
+        if not self._answered:
+            self.deadline.reschedule(0.0)
+
+    def answered(self) -> None:
+        """The wait is over, with an answer or without."""
+        self._answered = True
+        self.free()
 
     def free(self) -> None:
         if self._held:
@@ -204,6 +224,8 @@ class _LoopSession:
         self._opening = asyncio.Semaphore(MAX_OPENING)
         self._slots = asyncio.Semaphore(limits.max_streams)
         self._bodies: set[ResponseBody] = set()
+        self._openings: set[_Opening] = set()
+        self._closed = False
 
     async def send(self, request: Request) -> ResponseBody:
         if request.streams:
@@ -230,15 +252,23 @@ class _LoopSession:
             body.abort()
 
     async def aclose(self) -> None:
+        """Ends every request and stream in this loop, and the session."""
+        self._closed = True
+        for opening in list(self._openings):
+            opening.give_up()
+        self.abort_all()
         if self._owned:
             await self._http.close()
 
     def forget(self) -> None:
         """Lets go of a session whose loop is closed: nothing can be awaited there any more."""
-        connector = self._http.connector
-        if self._owned and connector is not None:
-            self._http.detach()
-            _closing = connector.close()  # does its work at once where nothing is busy
+        self.abort_all()
+        if self._owned:
+            # Closing waits for nothing but TLS, which a closed loop will not carry on: one step of it is all of it.
+            closing = self._http.close()
+            with contextlib.suppress(StopIteration, RuntimeError):
+                closing.send(None)
+            closing.close()
 
     def _stream_done(self, body: ResponseBody) -> None:
         self._bodies.discard(body)
@@ -263,31 +293,37 @@ class _LoopSession:
         failure: AiorunstreamError
         await self._opening.acquire()
         opening = _Opening(self._opening, request.timeouts, opened_at)
+        self._openings.add(opening)
         try:
             async with asyncio.timeout(None) as opening.deadline:
                 response = await self._send(request, opening)
+                opening.answered()
             return response, opening.written_at
         except (*NEVER_SENT, UnicodeError) as error:  # UnicodeError: a host name that no resolver takes
             failure = not_sent(request.host, error)
         except TimeoutError:
+            if self._closed:
+                raise ClientClosedError("the client was closed while the request was under way") from None
             seconds: float | None = getattr(request.timeouts, opening.clock)
             failure = too_late(request.host, request.operation, opening.clock, seconds, creates=request.creates)
         except BROKEN as error:
             failure = self._no_answer(request, error)
         finally:
-            opening.free()
+            opening.answered()
+            self._openings.discard(opening)
         raise failure  # not in an `except`: see _translate
 
     async def _send(self, request: Request, opening: _Opening) -> aiohttp.ClientResponse:
         timeouts = request.timeouts
-        body = None if request.body is None else _Body(request.body, opening.written)
+        body = None if request.body is None else _Body(request.body, due=opening.due, written=opening.written)
         if body is None:  # nothing tells when a request without one is written
-            opening.written(connecting=timeouts.connect or 0.0)
+            opening.due(connecting=timeouts.connect or 0.0)
         return await self._http.request(
             request.method,
             URL(request.url, encoded=True),
             data=body,
             headers=request.headers,
+            skip_auto_headers=_AUTO_HEADERS,  # what the caller left out stays out
             allow_redirects=False,  # a redirect would carry the key, or the whole body, to somebody else
             raise_for_status=False,
             auto_decompress=False,
