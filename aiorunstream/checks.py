@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address
 from typing import cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -193,8 +194,21 @@ def header(name: object, value: object) -> None:
     """A header's name and value; None as a value leaves the header out. Raises `InvalidArgumentError`."""
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
         raise _refuse(f"the header name {name!r:.80}", "a token of HTTP")
+    if name.lower() in ("content-length", "transfer-encoding"):
+        raise _refuse(f"the header {name}", "left out: it follows from the body")
     if value is not None:
         header_value(f"the header {name}", value)
+
+
+_NUMERIC_HOST = re.compile(r"[0-9.]+|0[xX][0-9a-fA-F.]*")
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def base_url(value: object) -> str:
@@ -214,6 +228,8 @@ def base_url(value: object) -> str:
         raise ConfigurationError("base_url must not hold a user name or password; use api_key or default_headers")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(f"base_url must begin with http:// or https:// and a host, not {value!r:.80}")
+    if _NUMERIC_HOST.fullmatch(parts.hostname) and not _is_ipv4(parts.hostname):
+        raise ConfigurationError(f"base_url must name an IPv4 address by its four numbers, not {parts.hostname!r:.80}")
     if port == 0:
         raise ConfigurationError("base_url must not name port 0")
     if "?" in value or "#" in value:

@@ -4,14 +4,15 @@ import os
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 from . import checks
 from .backends import Backend, HttpBackend, Settings
 from .backends._credentials import Credentials, Secret, unseen
 from .errors import ConfigurationError
-from .options import Limits, Timeouts
+from .options import Limits, Timeouts, check_mapping, is_mapping
 from .protocol import OnErrorEvent
 from .resources import AsyncAssistants, AsyncThreads
 from .retry import RetryPolicy
@@ -67,20 +68,21 @@ class AsyncClient:
         session: "aiohttp.ClientSession | None" = None,
     ) -> None:
         # Wrapped before anything can raise: a traceback may show this frame's variables.
-        key = _wrapped(api_key)
-        del api_key
-        headers = unseen(default_headers)
-        del default_headers
+        key, headers = _wrapped(api_key), unseen(default_headers)
+        has_headers = is_mapping(default_headers)
+        del api_key, default_headers
+        _check(
+            (has_headers, "default_headers", "a dict"),
+            (is_mapping(default_query), "default_query", "a dict"),
+            (isinstance(timeouts, (Timeouts, NoneType)), "timeouts", "Timeouts(...)"),
+            (isinstance(retry, (RetryPolicy, NoneType)), "retry", "RetryPolicy(...)"),
+            (isinstance(limits, (Limits, NoneType)), "limits", "Limits(...)"),
+            (on_error_event in ("raise", "yield"), "on_error_event", '"raise" or "yield"'),
+            (isinstance(ssl, (bool, ssl_module.SSLContext)), "ssl", "True, False or an ssl.SSLContext"),
+            (_is_proxy(proxy), "proxy", "a URL such as http://127.0.0.1:3128"),
+        )
+        check_mapping("default_query", default_query)
         self._on_error_event: OnErrorEvent = on_error_event
-        for name, given, kind in (
-            ("timeouts", timeouts, Timeouts),
-            ("retry", retry, RetryPolicy),
-            ("limits", limits, Limits),
-        ):
-            if given is not None and not isinstance(given, kind):
-                raise ConfigurationError(f"{name} must be {kind.__name__}(...), not {type(given).__name__}")
-        if on_error_event not in ("raise", "yield"):
-            raise ConfigurationError(f'on_error_event must be "raise" or "yield", not {on_error_event!r:.40}')
         limits = limits or Limits()
         settings = Settings(
             transport=Transport(limits=limits, ssl=ssl, proxy=proxy, trust_env=trust_env, session=session),
@@ -136,6 +138,17 @@ def _wrapped(api_key: str | Callable[[], Awaitable[str]] | None) -> Secret | Cal
         found = os.environ.get("OPENAI_API_KEY")
         return Secret(found) if found else None
     return None if api_key == "" else Secret(api_key)
+
+
+def _check(*rules: tuple[bool, str, str]) -> None:
+    """Raises `ConfigurationError` for the first setting that is not what it must be. Values are not quoted."""
+    for holds, name, must in rules:
+        if not holds:
+            raise ConfigurationError(f"{name} must be {must}")
+
+
+def _is_proxy(proxy: object) -> bool:
+    return proxy is None or (isinstance(proxy, str) and "://" in proxy and bool(urlsplit(proxy).netloc))
 
 
 def _account_headers(organization: str | None, project: str | None) -> dict[str, str]:

@@ -1,11 +1,34 @@
 """Settings of a client and of a single request, as frozen Structs. Times are seconds, None switches a clock off."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import msgspec
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, InvalidArgumentError
 from .retry import RetryPolicy
+
+
+def is_mapping(value: object) -> bool:
+    """Whether it is a mapping, or nothing."""
+    return value is None or isinstance(value, Mapping)
+
+
+def check_mapping(name: str, value: object) -> None:
+    """None, or a mapping with names of text; where it is a query, also with values of text.
+
+    Raises:
+        InvalidArgumentError: it is anything else. Values are not quoted.
+    """
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise InvalidArgumentError(f"{name} must be a dict, not {type(value).__name__}", argument=name)
+    for key, item in cast("Mapping[object, object]", value).items():
+        if not isinstance(key, str):
+            raise InvalidArgumentError(f"{name} must have names of text, not {type(key).__name__}", argument=name)
+        if name.endswith("query") and not isinstance(item, str):
+            raise InvalidArgumentError(f"{name}[{key!r:.80}] must be text, not {type(item).__name__}", argument=name)
 
 
 def _is_above_0(value: object) -> bool:
@@ -76,6 +99,15 @@ class RequestOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts | None = None
     retry: RetryPolicy | None = None
     idempotency_key: str | None = None
+
+    def __post_init__(self) -> None:
+        kinds = (("timeouts", Timeouts), ("retry", RetryPolicy), ("idempotency_key", str))
+        for name, kind in kinds:
+            value: object = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise InvalidArgumentError(f"{name} must be {kind.__name__}, not {type(value).__name__}", argument=name)
+        for name in ("extra_headers", "extra_query", "extra_body"):
+            check_mapping(name, getattr(self, name))
 
     def __repr__(self) -> str:
         """Names what is set; headers may hold keys, and bodies what people wrote."""

@@ -35,9 +35,7 @@ def chunk(data: bytes) -> bytes:
 LAST_CHUNK = b"0\r\n\r\n"
 EVENT_STREAM = {"Content-Type": "text/event-stream", "X-Request-Id": "req_raw"}
 STREAM_HEAD = head(200, {**EVENT_STREAM, "Transfer-Encoding": "chunked"})
-"""Begins a chunked event stream."""
 CLOSE_DELIMITED_HEAD = head(200, {**EVENT_STREAM, "Connection": "close"})
-"""Begins an event stream that lasts until the connection ends."""
 
 
 def answer(status: int, body: bytes | object, headers: Mapping[str, str] | None = None) -> bytes:
@@ -203,7 +201,7 @@ class Peer(asyncio.Protocol):
         self.transport.pause_reading()
 
     def fin(self) -> None:
-        """Ends the connection in the orderly way."""
+        """Ends the connection in order."""
         self.transport.close()
 
     def rst(self) -> None:
@@ -217,9 +215,9 @@ class Peer(asyncio.Protocol):
         try:
             async with asyncio.timeout(seconds):
                 await self._closed.wait()
+                return True
         except TimeoutError:
             return False
-        return True
 
 
 Script = Callable[[Peer], Awaitable[None]]

@@ -161,9 +161,11 @@ async def test_a_header_left_out_on_purpose_does_not_come_back_from_below(name: 
             await events_of(stream)
         assert server.requests[0].header(name) is None
         default: dict[str, str | None] = {name: None}
-        async with AsyncClient(base_url=server.base_url, api_key="sk-1", default_headers=default) as other:
-            async with start(other) as stream:
-                await events_of(stream)
+        async with (
+            AsyncClient(base_url=server.base_url, api_key="sk-1", default_headers=default) as other,
+            start(other) as stream,
+        ):
+            await events_of(stream)
         assert server.requests[1].header(name) is None
 
 

@@ -218,7 +218,7 @@ async def test_a_flood_is_held_back_while_the_consumer_is_away_and_then_read_who
     async with RawServer(script) as server, client_of(server, timeouts=clocks) as client, start(client) as stream:
         await anext(stream)
         await asyncio.sleep(0.6)
-        held: int = stream._body._content._size  # type: ignore[attr-defined]  # pyright: ignore
+        held: int = stream._body._content._size  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
         assert held < 100_000
         assert len(await events_of(stream)) == many + 1
 

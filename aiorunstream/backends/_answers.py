@@ -41,7 +41,7 @@ _BY_STATUS: Mapping[int, type[APIStatusError]] = {
 _BUSY = re.compile(r"already has an active run|while a run \S+ is active")
 _BUSY_RUN = re.compile(r"active run ([\w-]+)\W*$|while a run ([\w-]+) is active")
 _MAX_ERROR_DEPTH = 64
-_RETIRED_HOSTS = ("api.openai.com", ".openai.azure.com")
+_RETIRED_HOST, _RETIRED_DOMAIN = "api.openai.com", ".openai.azure.com"
 
 
 def status_error(
@@ -83,10 +83,8 @@ def status_error(
 def _class_of(status: int, said: ErrorObject, host: str) -> type[APIStatusError]:
     if status == 400 and _BUSY.search(said.message):
         return ThreadBusyError
-    if status == 404 and (
-        host.split(":", maxsplit=1)[0] == _RETIRED_HOSTS[0]
-        or host.split(":", maxsplit=1)[0].endswith(_RETIRED_HOSTS[1])
-    ):
+    name = host.partition(":")[0].lower()
+    if status == 404 and (name == _RETIRED_HOST or name.endswith(_RETIRED_DOMAIN)):
         return EndpointRetiredError
     return _BY_STATUS.get(status, InternalServerError if status >= 500 else APIStatusError)
 

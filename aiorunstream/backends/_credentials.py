@@ -29,7 +29,7 @@ class SecretText(str):
 
 def unseen(headers: Mapping[str, object] | None) -> dict[str, str | None]:
     """Headers of the caller, which may hold keys, with values that print as stars. What is no text stays, to be refused."""
-    items = (headers or {}).items()
+    items = headers.items() if isinstance(headers, Mapping) else ()
     return {name: SecretText(value) if isinstance(value, str) else cast(None, value) for name, value in items}
 
 

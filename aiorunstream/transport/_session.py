@@ -299,7 +299,7 @@ class _LoopSession:
                 response = await self._send(request, opening)
                 opening.answered()
             return response, opening.written_at
-        except (*NEVER_SENT, UnicodeError) as error:  # UnicodeError: a host name that no resolver takes
+        except (*NEVER_SENT, aiohttp.InvalidURL, UnicodeError) as error:  # the last: a host name no resolver takes
             failure = not_sent(request.host, error)
         except TimeoutError:
             if self._closed:
