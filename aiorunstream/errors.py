@@ -95,8 +95,8 @@ class APIStatusError(APIError):
         request_id: the `x-request-id` header, if there was one.
         headers: the answer's headers.
         retry_after: seconds the server asked to wait, if it did.
-        outcome_unknown: True for a 5xx or 408 to a request that creates something:
-            the server, or a gateway before it, may have carried it out.
+        outcome_unknown: True for a 5xx or 408 to a request that creates something: the server, or a gateway before
+            it, may have carried it out. True also for a 2xx to one whose body cannot be read.
     """
 
     def __init__(
