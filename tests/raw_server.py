@@ -93,11 +93,11 @@ class SeenRequest(NamedTuple):
     @property
     def headers(self) -> list[tuple[str, str]]:
         """Names as sent, in order."""
-        lines = (line.partition(": ") for line in self.head.decode("latin-1").split("\r\n")[1:] if line)
-        return [(name, value) for name, _, value in lines]
+        lines = self.head.decode("latin-1").split("\r\n")[1:]
+        return [(name, value) for name, _, value in (line.partition(": ") for line in lines if line)]
 
     def header(self, wanted: str) -> str | None:
-        """The first header of that name, in any case."""
+        """The first of that name, in any case."""
         return next((value for name, value in self.headers if name.lower() == wanted.lower()), None)
 
 
@@ -105,13 +105,11 @@ class Peer(asyncio.Protocol):
     """One connection of the server, for its script."""
 
     def __init__(self, server: "RawServer") -> None:
-        self._server = server
-        self._loop = asyncio.get_running_loop()
+        self._server, self._loop = server, asyncio.get_running_loop()
         self._script: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._received = bytearray()
-        self._closed = asyncio.Event()
-        self._may_write = asyncio.Event()
+        self._closed, self._may_write = asyncio.Event(), asyncio.Event()
         self._may_write.set()
         self.closed_at: float | None = None
         self.transport: asyncio.Transport

@@ -169,6 +169,16 @@ async def test_a_header_left_out_on_purpose_does_not_come_back_from_below(name: 
         assert server.requests[1].header(name) is None
 
 
+async def test_a_cookie_of_the_server_is_not_sent_back() -> None:
+    cookie = answer(200, {"id": "t"}, {"Set-Cookie": "session=planted; Path=/"})
+    async with RawServer(answering(cookie)) as server:
+        url = server.base_url.replace("127.0.0.1", "localhost")
+        async with AsyncClient(base_url=url, retry=NO_RETRY, timeouts=QUICK) as client:
+            for _ in range(2):
+                await client.threads.retrieve("t")
+        assert [request.header("cookie") for request in server.requests] == [None, None]
+
+
 async def test_each_plain_call_sends_its_method_path_and_body() -> None:
     runs = {"object": "thread.run", "id": "r", "thread_id": "t"}
     async with RawServer(answering(answer(200, runs))) as server, client_of(server) as client:

@@ -131,9 +131,12 @@ async def test_a_clock_ends_the_stream_in_time_with_its_name(
         assert await server.peers[0].closed_within(0.2)
 
 
-@pytest.mark.parametrize(("clock", "script"), [("idle", send_comments), ("idle", drip), ("first_event", steady_events)])
+@pytest.mark.parametrize(
+    ("clock", "script"),
+    [("idle", send_comments), ("idle", drip), ("first_event", steady_events), ("progress", steady_events)],
+)
 async def test_what_does_not_concern_a_clock_does_not_let_it_run_out(
-    clock: Literal["idle", "first_event"], script: Script
+    clock: Literal["idle", "first_event", "progress"], script: Script
 ) -> None:
     async with RawServer(script) as server, client_of(server, timeouts=only(clock)) as client:
         async with start(client) as stream:
@@ -180,8 +183,10 @@ async def test_a_blocked_loop_gives_no_false_timeout_when_the_data_lies_in_the_s
         if clock == "progress":
             await peer.send(chunk(CREATED))
         await asyncio.sleep(0.05)
-        peer.transport.write(b"".join(map(chunk, RUN_STREAM)) + LAST_CHUNK)
+        peer.transport.write(chunk(CREATED + DELTA))
         time.sleep(SET * 2)  # the whole loop stands still, the reader's half too
+        await asyncio.sleep(0.03)
+        await peer.send(*map(chunk, RUN_STREAM[2:]), LAST_CHUNK)
 
     async with RawServer(script) as server, client_of(server, timeouts=only(clock)) as client:
         async with start(client) as stream:

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 import warnings
+from typing import Any
 
 import aiohttp
 import pytest
@@ -145,8 +146,13 @@ def test_a_stream_left_open_in_a_loop_that_is_gone_does_not_disturb_closing() ->
         warnings.simplefilter("always")
         client = AsyncClient(base_url=server.base_url, timeouts=QUICK, retry=NO_RETRY)
         stream = asyncio.run(leave_open(client))
+        body: Any = stream._body
+        transport = body._connection.transport
         asyncio.run(close(client, stream))
-        del client, stream
+        if transport._sock is not None:  # asyncio leaves the socket of a loop that is gone to the collector
+            transport._sock.close()
+            transport._sock = None
+        del client, stream, body, transport
         gc.collect()
     assert not [str(warning.message) for warning in said if OURS.search(str(warning.message))]
 

@@ -1,8 +1,10 @@
 """What outlives a stream: the drain, pooled connections and slots. Closing it all is tested in test_transport_closing.py."""
 
 import asyncio
+import os
 import time
 import warnings
+from typing import Any
 
 import pytest
 from raw_server import (
@@ -15,6 +17,7 @@ from raw_server import (
     STREAM_HEAD,
     Peer,
     RawServer,
+    SeenRequest,
     answer,
     answering,
     chunk,
@@ -185,6 +188,31 @@ async def test_an_answer_that_begins_before_the_request_is_all_sent_is_read_to_i
         call = client.threads.runs.create_stream("thread_raw", assistant_id="a", instructions="x" * 20_000_000)
         async with call as stream:
             assert len(await events_of(stream)) == 4
+
+
+async def test_leaving_before_the_request_is_all_sent_does_not_send_the_rest() -> None:
+    came: list[SeenRequest | None] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.request_head()
+        peer.stop_reading()
+        await peer.send(STREAM_HEAD + chunk(CREATED))
+        await asyncio.sleep(0.2)
+        peer.transport.resume_reading()
+        came.append(await peer.request())
+
+    async with RawServer(script) as server, client_of(server) as client:
+        call = client.threads.runs.create_stream("thread_raw", assistant_id="a", instructions="x" * 20_000_000)
+        async with call as stream:
+            await anext(stream)
+            body: Any = stream._body
+            descriptor: int = body._connection.transport.get_extra_info("socket").fileno()
+        await asyncio.sleep(0.05)
+        with pytest.raises(OSError, match="Bad file descriptor"):  # though the peer takes nothing
+            os.fstat(descriptor)
+        assert await server.peers[0].closed_within(1)
+        await asyncio.sleep(0)
+    assert came == [None]
 
 
 async def test_a_refusal_that_comes_before_the_request_is_all_sent_is_the_error() -> None:
