@@ -1,20 +1,16 @@
-"""The 24 events of a run stream as Structs, and the way from an event's name and payload to one of them.
+"""The 24 events of a run stream as Structs, the `UnknownEvent`, and the registry that names them.
 
-`decode(name, payload)` never loses anything: a name nobody knows, or a payload that cannot be read as its
-type, becomes an `UnknownEvent` around the wire's own JSON. Class names are the wire names, mechanically:
-`thread.run.step.delta` is `ThreadRunStepDelta`.
+Class names are the wire names, mechanically: `thread.run.step.delta` is `ThreadRunStepDelta`.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import ClassVar, Literal, cast
 
 import msgspec
 
-from .complaint import is_flat, read_complaint
 from .models import STOPPING_RUN_STATUSES, ErrorObject, Message, MessageDeltaEvent, Run, RunStep, RunStepDeltaEvent
 from .models import Thread as ThreadObject
-from .repair import NotJSONError, UnbuildableError, as_object, build, parse
+from .repair import parse
 
 
 class _Event(msgspec.Struct, frozen=True, gc=False, tag_field="event", omit_defaults=True):
@@ -296,131 +292,3 @@ EVENT_LINES: Mapping[bytes, str] = {f"event: {name}".encode(): name for name in 
 
 FAST: Mapping[str, Entry] = {name: entry for name, entry in REGISTRY.items() if entry.cls is not ErrorEvent}
 """The events whose payload has one shape everywhere. An error comes flat, wrapped or as text."""
-
-_NAMED_BY_OBJECT = {
-    "thread.run": "thread.run.",
-    "thread.run.step": "thread.run.step.",
-    "thread.message": "thread.message.",
-}
-_NAMED_OUTRIGHT = {
-    "thread": "thread.created",
-    "thread.run.step.delta": "thread.run.step.delta",
-    "thread.message.delta": "thread.message.delta",
-}
-UNNAMED = "message"
-"""What the SSE standard calls a message that has no `event` field."""
-
-
-class _Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """LiteLLM and Astra name the event inside the data: an object of exactly these (`enabled` is in the schema)."""
-
-    event: str
-    data: msgspec.Raw
-    enabled: bool | None = None
-
-
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
-
-
-class Decoded(msgspec.Struct, frozen=True, gc=False):
-    """A message, decoded.
-
-    `name` is the event's wire name, from wherever it came; `event` is None for the end mark `[DONE]`;
-    `wire` is the payload's JSON as it came, or None where it had to be repaired.
-    """
-
-    name: str
-    event: RunEvent | None
-    wire: bytes | None
-
-
-UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What the fast decoder can raise; invalid UTF-8 is no MsgspecError."""
-
-
-def decode(name: str, payload: bytes) -> Decoded:
-    """Decodes any message of a run stream.
-
-    Args:
-        name: the SSE event name, "message" where the wire gave none.
-        payload: its data, already known not to be nested too deep.
-
-    Raises:
-        NotJSONError: the payload is broken JSON, and its name is one of ours or none.
-    """
-    envelope = None
-    if name == UNNAMED or name in REGISTRY:
-        with suppress(*UNDECODABLE):
-            envelope = _decode_envelope(payload)
-    if envelope is None or name not in (UNNAMED, envelope.event):
-        return _decode_named(name, payload)
-    # Opened once only: an envelope in an envelope is a payload like any other.
-    inner = _decode_named(envelope.event, bytes(envelope.data))
-    if envelope.enabled is not None and isinstance(inner.event, ThreadCreated):
-        return Decoded(inner.name, msgspec.structs.replace(inner.event, enabled=envelope.enabled), None)
-    return inner
-
-
-def _decode_named(name: str, payload: bytes) -> Decoded:
-    # LiteLLM gives the end mark no name; DashScope gives only the name; an envelope makes it a JSON string.
-    if name == "done" or payload.strip() in (b"[DONE]", b'"[DONE]"'):
-        return Decoded("done", None, payload)
-    if (entry := FAST.get(name)) is not None:
-        with suppress(*UNDECODABLE):
-            return Decoded(name, entry.around(entry.decode(payload)), payload)
-    return _decode_slowly(name, payload)
-
-
-def _decode_slowly(name: str, payload: bytes) -> Decoded:
-    try:
-        value = parse(payload)
-    except NotJSONError:
-        text = payload.decode("utf-8", "replace")
-        if name == "error":  # gateways write plain text there
-            return Decoded(name, ErrorEvent(ErrorObject(message=text)), None)
-        if name in REGISTRY or name == UNNAMED:
-            raise
-        return Decoded(name, UnknownEvent(name, msgspec.Raw(msgspec.json.encode(text))), None)
-    if name == UNNAMED and (inferred := _inferred_name(value)) is not None:
-        return _decode_named(inferred, payload)
-    if name == "error":
-        return Decoded(name, ErrorEvent(read_complaint(value)), payload if is_flat(value) else None)
-    if (entry := REGISTRY.get(name)) is not None:
-        with suppress(UnbuildableError):
-            return Decoded(name, entry.around(build(value, entry.payload)), None)
-    wire = payload if is_utf8(payload) else msgspec.json.encode(value)
-    return Decoded(name, UnknownEvent(name, msgspec.Raw(wire)), wire)
-
-
-def is_utf8(payload: bytes) -> bool:
-    """Whether the bytes are UTF-8."""
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _inferred_name(value: object) -> str | None:
-    """The name of a payload that came without one, from its `object` and `status`."""
-    part = as_object(value)
-    if part is None:
-        return None
-    kind, status = part.get("object"), part.get("status")
-    if not isinstance(kind, str):
-        return "error" if "error" in part else None
-    if kind in _NAMED_OUTRIGHT:
-        return _NAMED_OUTRIGHT[kind]
-    if kind not in _NAMED_BY_OBJECT:
-        return None
-    name = f"{_NAMED_BY_OBJECT[kind]}{status}"
-    return name if name in REGISTRY else None
-
-
-def run_facts(event: UnknownEvent) -> tuple[str | None, str | None]:
-    """The run id and status of a `thread.run.*` event that could not be typed."""
-    part = as_object(event.json())
-    if part is None:
-        return None, None
-    run_id, status = part.get("id"), part.get("status")
-    return run_id if isinstance(run_id, str) else None, status if isinstance(status, str) else None

@@ -19,20 +19,10 @@ from typing import Literal, Never
 
 import msgspec
 
+from .decode import UNDECODABLE, UNNAMED, decode, run_facts
 from .depth import is_deeper
 from .errors import EventTooDeepError, RunStreamError, StreamError, StreamProtocolError, StreamTruncatedError
-from .events import (
-    EVENT_LINES,
-    FAST,
-    REGISTRY,
-    UNDECODABLE,
-    UNNAMED,
-    ErrorEvent,
-    RunEvent,
-    UnknownEvent,
-    decode,
-    run_facts,
-)
+from .events import EVENT_LINES, FAST, REGISTRY, ErrorEvent, RunEvent, UnknownEvent
 from .models import STOPPING_RUN_STATUSES, Run, Thread
 from .repair import NotJSONError
 from .sse import MAX_EVENT_BYTES, SSEDecoder, SSEMessage, encode

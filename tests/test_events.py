@@ -11,18 +11,16 @@ import pytest
 from msgspec import inspect as types
 
 from aiorunstream import events, models
+from aiorunstream.decode import Decoded, decode, run_facts
 from aiorunstream.events import (
     EVENT_CLASSES,
     REGISTRY,
     AssistantStreamEvent,
-    Decoded,
     RunEvent,
     ThreadCreated,
     ThreadMessageDelta,
     ThreadRunCompleted,
     UnknownEvent,
-    decode,
-    run_facts,
 )
 from aiorunstream.models import (
     ErrorObject,

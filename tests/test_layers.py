@@ -41,11 +41,16 @@ ORDER = [
     "repair",
     "complaint",
     "events",
+    "decode",
     "protocol",
     "snapshot",
+    "items",
     "drafts",
+    "calls",
     "engine",
+    "scripted",
     "intake",
+    "shelf",
     "store",
     "machine",
     "transport",
@@ -76,11 +81,16 @@ PURE = [
     "repair",
     "complaint",
     "events",
+    "decode",
     "protocol",
     "snapshot",
+    "items",
     "drafts",
+    "calls",
     "engine",
+    "scripted",
     "intake",
+    "shelf",
     "store",
     "machine",
 ]
@@ -172,7 +182,7 @@ INSIDE = [name for name in MODULES if name != "__init__"]
 
 
 def test_the_reader_of_imports_sees_them_all() -> None:
-    assert {"errors", "depth", "events", "models", "repair", "sse"} <= ours("protocol")
+    assert {"errors", "decode", "depth", "events", "models", "repair", "sse"} <= ours("protocol")
     assert "errors" in ours("operations") or "checks" in ours("operations")
     assert {"models._base", "models.tool"} <= ours("models.message")
     assert "checks" in ours("params")

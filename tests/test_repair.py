@@ -6,6 +6,7 @@ from typing import TypeVar, cast
 import msgspec
 import pytest
 
+from aiorunstream.decode import decode
 from aiorunstream.events import (
     ThreadCreated,
     ThreadMessageCompleted,
@@ -15,7 +16,6 @@ from aiorunstream.events import (
     ThreadRunStepCompleted,
     ThreadRunStepDelta,
     UnknownEvent,
-    decode,
 )
 from aiorunstream.models import (
     FunctionTool,
