@@ -5,12 +5,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
+import anyio.to_thread
 import msgspec
 import pytest
 
+from aiorunstream import AsyncClient, __version__
 from aiorunstream.events import AssistantStreamEvent
 from aiorunstream.server import AssistantsServer
 
@@ -40,7 +42,7 @@ def run(*arguments: str, stdin: str | None = None, **more: str) -> subprocess.Co
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(*arguments: str) -> Generator[tuple[subprocess.Popen[str], str]]:
     """`aiorunstream serve` with the base URL it printed; stopped at the end."""
     process = subprocess.Popen(
         command("serve", "--port", "0", *arguments),
@@ -91,7 +93,7 @@ def test_serve_prints_its_base_url_and_stops_cleanly(number: signal.Signals) -> 
 
 
 def test_serve_refuses_an_address_that_others_can_reach() -> None:
-    refused = run("serve", "--host", "0.0.0.0")  # noqa: S104  # that is the point
+    refused = run("serve", "--host", "0.0.0.0")  # that is the point
 
     assert refused.returncode == 2
     assert "--allow-remote" in refused.stderr or "allow_remote" in refused.stderr
@@ -119,8 +121,6 @@ async def test_run_prints_one_event_a_line_as_json() -> None:
 
 
 async def test_run_goes_on_with_a_thread_and_takes_its_message_from_a_pipe() -> None:
-    from aiorunstream import AsyncClient
-
     async with AssistantsServer() as server, AsyncClient(base_url=server.base_url) as client:
         assistant = await make_assistant(server)
         thread = await client.threads.create(messages=[{"role": "user", "content": "The first"}])
@@ -165,19 +165,13 @@ def test_without_its_extra_the_command_line_names_the_extra_in_one_line() -> Non
 
 
 def test_version_is_the_package_version() -> None:
-    from aiorunstream import __version__
-
     assert run("--version").stdout == f"{__version__}\n"
 
 
 async def make_assistant(server: AssistantsServer) -> str:
-    from aiorunstream import AsyncClient
-
     async with AsyncClient(base_url=server.base_url) as client:
         return (await client.assistants.create(model="test")).id
 
 
 async def in_thread(*arguments: str, stdin: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
-    import anyio.to_thread
-
     return await anyio.to_thread.run_sync(lambda: run(*arguments, stdin=stdin, **more))
