@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from msgspec import inspect as types
 
 from aiorunstream import models
-from aiorunstream.events import EVENT_CLASSES, UnknownEvent, decode
+from aiorunstream.decode import decode
+from aiorunstream.events import EVENT_CLASSES, UnknownEvent
 from aiorunstream.models import MAX_SECONDS, Page, Run
 from aiorunstream.repair import build
 
