@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from . import checks
 from .backends import Backend, HttpBackend, Settings
-from .backends._credentials import Credentials, Secret, unseen
+from .backends._credentials import Credentials, Secret, SecretText, unseen
 from .errors import ConfigurationError
 from .options import Limits, Timeouts, check_mapping, is_mapping
 from .protocol import OnErrorEvent
@@ -68,20 +68,22 @@ class AsyncClient:
         session: "aiohttp.ClientSession | None" = None,
     ) -> None:
         # Wrapped before anything can raise: a traceback may show this frame's variables.
-        key, headers = _wrapped(api_key), unseen(default_headers)
-        has_headers = is_mapping(default_headers)
-        del api_key, default_headers
+        key, headers, query = _wrapped(api_key), unseen(default_headers), unseen(default_query)
+        has_headers, has_query = is_mapping(default_headers), is_mapping(default_query)
+        proxy_holds = _is_proxy(proxy)
+        proxy = None if proxy is None else SecretText(proxy)  # it may hold a password
+        del api_key, default_headers, default_query
         _check(
             (has_headers, "default_headers", "a dict"),
-            (is_mapping(default_query), "default_query", "a dict"),
+            (has_query, "default_query", "a dict"),
             (isinstance(timeouts, (Timeouts, NoneType)), "timeouts", "Timeouts(...)"),
             (isinstance(retry, (RetryPolicy, NoneType)), "retry", "RetryPolicy(...)"),
             (isinstance(limits, (Limits, NoneType)), "limits", "Limits(...)"),
             (on_error_event in ("raise", "yield"), "on_error_event", '"raise" or "yield"'),
             (isinstance(ssl, (bool, ssl_module.SSLContext)), "ssl", "True, False or an ssl.SSLContext"),
-            (_is_proxy(proxy), "proxy", "a URL such as http://127.0.0.1:3128"),
+            (proxy_holds, "proxy", "a URL such as http://127.0.0.1:3128"),
         )
-        check_mapping("default_query", default_query)
+        check_mapping("default_query", query)
         self._on_error_event: OnErrorEvent = on_error_event
         limits = limits or Limits()
         settings = Settings(
@@ -91,7 +93,7 @@ class AsyncClient:
             retry=retry or RetryPolicy(),
             limits=limits,
             headers={**_account_headers(organization, project), **headers},
-            query=dict(default_query or {}),
+            query={name: value for name, value in query.items() if value is not None},
         )
         self._transport = settings.transport
         self._backend = _backend(base_url, backend)
@@ -148,7 +150,10 @@ def _check(*rules: tuple[bool, str, str]) -> None:
 
 
 def _is_proxy(proxy: object) -> bool:
-    return proxy is None or (isinstance(proxy, str) and "://" in proxy and bool(urlsplit(proxy).netloc))
+    if proxy is None or not isinstance(proxy, str):
+        return proxy is None
+    parts = urlsplit(proxy)
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def _account_headers(organization: str | None, project: str | None) -> dict[str, str]:

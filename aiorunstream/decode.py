@@ -124,7 +124,7 @@ def _inferred_name(value: object) -> str | None:
         return None
     kind, status = part.get("object"), part.get("status")
     if not isinstance(kind, str):
-        return "error" if "error" in part else None
+        return "error" if part.get("error") else None
     if kind in _NAMED_OUTRIGHT:
         return _NAMED_OUTRIGHT[kind]
     if kind not in _NAMED_BY_OBJECT:

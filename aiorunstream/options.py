@@ -18,21 +18,37 @@ def check_mapping(name: str, value: object) -> None:
     """None, or a mapping with names of text; where it is a query, also with values of text.
 
     Raises:
-        InvalidArgumentError: it is anything else. Values are not quoted.
+        InvalidArgumentError: it is anything else. Values are not quoted, and are in no frame of the traceback.
     """
+    problem = _mapping_problem(name, value)
+    del value
+    if problem is not None:
+        raise InvalidArgumentError(problem, argument=name)
+
+
+def _mapping_problem(name: str, value: object) -> str | None:
     if value is None:
-        return
+        return None
     if not isinstance(value, Mapping):
-        raise InvalidArgumentError(f"{name} must be a dict, not {type(value).__name__}", argument=name)
+        return f"{name} must be a dict, not {type(value).__name__}"
     for key, item in cast("Mapping[object, object]", value).items():
         if not isinstance(key, str):
-            raise InvalidArgumentError(f"{name} must have names of text, not {type(key).__name__}", argument=name)
-        if name.endswith("query") and not isinstance(item, str):
-            raise InvalidArgumentError(f"{name}[{key!r:.80}] must be text, not {type(item).__name__}", argument=name)
+            return f"{name} must have names of text, not {type(key).__name__}"
+        if name.endswith("query") and not (isinstance(item, str) and _is_utf8(item)):
+            return f"{name}[{key!r:.80}] must be text, not {type(item).__name__}"
+    return None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_above_0(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +93,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            if not _is_above_0(getattr(self, name)):
-                raise ConfigurationError(f"Limits.{name} must be above 0")
+            value: object = getattr(self, name)
+            if not _is_above_0(value) or (name != "keepalive" and not isinstance(value, int)):
+                kind = "above 0 seconds" if name == "keepalive" else "a whole number above 0"
+                raise ConfigurationError(f"Limits.{name} must be {kind}")
 
 
 class RequestOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ stopping run event ends the stream, and nothing after it is delivered. No clock,
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from typing import Literal, Never
 
 import msgspec
@@ -70,7 +71,7 @@ class RunProtocol:
         redact: Callable[[str], str] | None = None,
     ) -> None:
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes, names=EVENT_LINES)
-        self._messages: Iterator[SSEMessage] = iter(())
+        self._messages: deque[SSEMessage] = deque()
         self._max_depth = max_depth
         self._surely_shallow = 2 * max_depth  # every level has two brackets
         self._redact = redact or str
@@ -93,7 +94,7 @@ class RunProtocol:
         if not data:
             self._ended = True
         elif not self._ended and not self._sse.failed:
-            self._messages = iter([*self._messages, *self._sse.feed(data)])
+            self._messages.extend(self._sse.feed(data))
 
     def next_event(self) -> RunEvent | None:
         """Returns the next event, or None: it needs more bytes, or the run has come to a stop (see `outcome`).
@@ -104,7 +105,8 @@ class RunProtocol:
             StreamProtocolError: an event's JSON is broken.
             StreamTruncatedError: the body ended, or said `[DONE]`, and the run had not come to a stop.
         """
-        for message in self._messages:
+        while self._messages:
+            message = self._messages.popleft()
             name, payload = message.event, message.data
             entry = FAST.get(name)
             if entry is None or (len(payload) > self._surely_shallow and is_deeper(payload, self._max_depth)):
@@ -137,13 +139,13 @@ class RunProtocol:
     def _decode(self, name: str, payload: bytes) -> RunEvent:
         if is_deeper(payload, self._max_depth):
             self._fail(
-                EventTooDeepError(_says(name, f"is nested deeper than {self._max_depth}"), limit=self._max_depth)
+                EventTooDeepError(self._says(name, f"is nested deeper than {self._max_depth}"), limit=self._max_depth)
             )
         decoded = None
         with contextlib.suppress(NotJSONError):
             decoded = decode(name, payload)
         if decoded is None:
-            self._fail(StreamProtocolError(_says(name, "is not valid JSON")))
+            self._fail(StreamProtocolError(self._says(name, "is not valid JSON")))
         event = decoded.event
         if event is None:
             self.done_seen = True
@@ -184,7 +186,7 @@ class RunProtocol:
     def _stop(self, status: str | None, named: str) -> None:
         # open-assistant-api names an event "completed" whose run says "requires_action": the run is right.
         self.outcome = status if status in STOPPING_RUN_STATUSES else named
-        self._messages = iter(())
+        self._messages.clear()
 
     def _at_the_end(self) -> None:
         """Raises whatever is due once every message has been handed out."""
@@ -199,8 +201,11 @@ class RunProtocol:
 
     def _fail(self, failure: StreamError) -> Never:
         self._failure = failure
-        self._messages = iter(())
+        self._messages.clear()
         raise self._told(failure)
+
+    def _says(self, name: str, what: str) -> str:
+        return f"the payload of {self._redact(name)[:64]!r} {what}"
 
     def _server_said(self, event: ErrorEvent) -> RunStreamError:
         error, clean = event.data, self._redact
@@ -220,10 +225,6 @@ class RunProtocol:
         told.last_event = self.last_event
         told.events_seen = self.events_seen
         return told
-
-
-def _says(name: str, what: str) -> str:
-    return f"the payload of {name[:64]!r} {what}"
 
 
 def _truncated(*, done_seen: bool) -> StreamTruncatedError:

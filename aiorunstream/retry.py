@@ -18,6 +18,10 @@ MAX_RETRY_AFTER = 120.0
 """The longest wait a server may ask for, in seconds; above it the error is raised at once."""
 
 
+_NEVER_BETTER = frozenset({"no free slot", "InvalidURL", "InvalidUrlClientError", "UnicodeError"})
+"""Reasons of this side's own: another attempt meets them again, and should not spend the budget."""
+
+
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often and how patiently a request is tried again.
 
@@ -25,7 +29,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         attempts: how often a request is sent at most; 1 switches retries off.
         base_delay: seconds before the second attempt, doubled for each further one...
         max_delay: ...up to this many. The real delay is random between 0 and that (full jitter).
-        budget: tokens a client has for retries; a retry spends 10, a success gives 1 back. Waits that a
+        budget: tokens a client has for all its retries (that of a single request's policy does not count); a retry spends 10, a success gives 1 back. Waits that a
             server asked for are free.
     """
 
@@ -35,12 +39,15 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     budget: int = 500
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ConfigurationError("RetryPolicy.attempts must be at least 1")
-        if not (0 <= self.base_delay <= self.max_delay):
-            raise ConfigurationError("RetryPolicy needs 0 <= base_delay <= max_delay")
-        if self.budget < 0:
-            raise ConfigurationError("RetryPolicy.budget must not be negative")
+        for name, least in (("attempts", 1), ("budget", 0)):
+            value: object = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ConfigurationError(f"RetryPolicy.{name} must be a whole number of at least {least}")
+        delays: tuple[object, ...] = (self.base_delay, self.max_delay)
+        if not all(isinstance(delay, (int, float)) for delay in delays) or not (
+            0 <= self.base_delay <= self.max_delay < float("inf")
+        ):
+            raise ConfigurationError("RetryPolicy needs seconds in 0 <= base_delay <= max_delay")
 
 
 class RetryBudget:
@@ -67,8 +74,8 @@ class RetryBudget:
 def is_retryable(error: AiorunstreamError) -> bool:
     """Whether a request that failed so may be sent again."""
     if isinstance(error, APIConnectionError):
-        return True
-    if not isinstance(error, APIStatusError):
+        return error.reason not in _NEVER_BETTER
+    if not isinstance(error, APIStatusError) or error.status_code < 400:
         return False
     should = error.headers.get("x-should-retry", "").strip().lower()
     if should in ("true", "false"):

@@ -190,7 +190,7 @@ class RunStream(AsyncIterator[RunEvent]):
         if self._read_as is None:
             self._read_as = kind
             if kind == "frames":
-                self._next_event = self._refuse_events
+                self._next_event = _refuse_events
 
     async def _pull(self, kind: str, step: Callable[[], T | None]) -> T:
         """Reads until `step` has something."""
@@ -261,7 +261,7 @@ class RunStream(AsyncIterator[RunEvent]):
         if self._over:
             return
         self._over = True
-        self._next_event = self._next_frame = self._raise_closed
+        self._next_event = self._next_frame = _raise_closed
         self._body.abort()
 
     def _finish(self) -> None:
@@ -287,12 +287,6 @@ class RunStream(AsyncIterator[RunEvent]):
         error.outcome = self.outcome
         error.clean_close = self.clean_close
 
-    def _refuse_events(self) -> NoReturn:
-        raise StreamBusyError("this stream is being read as frames, so it cannot be read as events")
-
-    def _raise_closed(self) -> NoReturn:
-        raise StreamClosedError("the stream was closed")
-
     def __del__(self) -> None:
         if not getattr(self, "_over", True):
             # Whoever forgot it should not also pay with a socket; the loop closes it, since this may be any thread.
@@ -301,6 +295,15 @@ class RunStream(AsyncIterator[RunEvent]):
 
     def __repr__(self) -> str:
         return f"<RunStream run_id={self.run_id!r} events_seen={self.events_seen} outcome={self.outcome!r}>"
+
+
+# Functions, and no methods: a stream that held its own method would be a cycle, and live until it is collected.
+def _refuse_events() -> NoReturn:
+    raise StreamBusyError("this stream is being read as frames, so it cannot be read as events")
+
+
+def _raise_closed() -> NoReturn:
+    raise StreamClosedError("the stream was closed")
 
 
 class FrameIterator(AsyncIterator[Frame]):

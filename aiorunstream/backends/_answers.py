@@ -1,7 +1,7 @@
 """Answers read: a status that is an error becomes the right exception, a body becomes the promised Struct."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TypeVar
@@ -52,9 +52,10 @@ def status_error(
     headers: Mapping[str, str],
     body: str,
     retry_after: float | None,
+    redact: Callable[[str], str] = str,
 ) -> APIStatusError:
     """The exception for an answer that is not the one asked for."""
-    said = error_object(body)
+    said = _without_secrets(error_object(body), redact)
     kind = _class_of(status, said, host)
     message = f"{status} {_phrase(status)} from {call.operation.name}"
     if kind is EndpointRetiredError:
@@ -69,7 +70,7 @@ def status_error(
         code=said.code,
         type=said.type,
         param=said.param,
-        body=body,
+        body=redact(body),
         request_id=headers.get("x-request-id"),
         headers=headers,
         retry_after=retry_after,
@@ -78,6 +79,16 @@ def status_error(
     if isinstance(error, ThreadBusyError) and (found := _BUSY_RUN.search(said.message)):
         error.run_id = found[1] or found[2]
     return error
+
+
+def _without_secrets(said: ErrorObject, redact: Callable[[str], str]) -> ErrorObject:
+    # Once more after parsing: JSON can spell a key in ways that its text does not show.
+    return ErrorObject(
+        message=redact(said.message),
+        type=None if said.type is None else redact(said.type),
+        code=redact(said.code) if isinstance(said.code, str) else said.code,
+        param=None if said.param is None else redact(said.param),
+    )
 
 
 def _class_of(status: int, said: ErrorObject, host: str) -> type[APIStatusError]:

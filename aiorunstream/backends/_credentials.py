@@ -1,22 +1,23 @@
-"""Keys, and how they stay unseen: a wrapper without a readable repr, header values without one, and redaction.
+"""Keys, and how they stay unseen: wrappers without a readable repr, and redaction of what servers quote back.
 
 A traceback can show the local variables of every frame (Sentry does), so a raw key is never one: not here, and not
 in aiohttp's frames, which hold the `SecretText` that the header became.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NoReturn, cast
 
 from .. import checks
 from ..errors import InvalidArgumentError
 
-ApiKey = str | Callable[[], Awaitable[str]]
-"""A key, or an async callable that gives the one to use now."""
+_TELLING_NAMES = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
+"""Names of headers whose values are secrets, and not only settings."""
 
 
 class SecretText(str):
-    """A header value that prints as stars wherever a repr is taken. On the wire it is itself."""
+    """Text that prints as stars wherever a repr is taken. On the wire it is itself."""
 
     __slots__ = ()
 
@@ -27,14 +28,8 @@ class SecretText(str):
         raise TypeError("a secret is not pickled")
 
 
-def unseen(headers: Mapping[str, object] | None) -> dict[str, str | None]:
-    """Headers of the caller, which may hold keys, with values that print as stars. What is no text stays, to be refused."""
-    items = headers.items() if isinstance(headers, Mapping) else ()
-    return {name: SecretText(value) if isinstance(value, str) else cast(None, value) for name, value in items}
-
-
 class Secret:
-    """A key that cannot be printed, pickled or compared by accident."""
+    """A value that cannot be printed, pickled or compared by accident."""
 
     __slots__ = ("_value",)
 
@@ -57,13 +52,6 @@ class Secret:
     def bearer(self) -> SecretText:
         """The value of an Authorization header."""
         return SecretText(f"Bearer {self._value}")
-
-    def redact(self, text: str) -> str:
-        """`text` without the key, which some servers quote back."""
-        key = str(self._value)
-        for spelt in (key, key.replace("/", "\\/"), json.dumps(key)[1:-1]):  # as it is, and as JSON may have it
-            text = text.replace(spelt, "***")
-        return text
 
     def __repr__(self) -> str:
         return "Secret(***)"
@@ -90,3 +78,48 @@ class Credentials:
 
     def __repr__(self) -> str:
         return "<Credentials>"
+
+
+def unseen(values: object) -> dict[str, str | None]:
+    """Headers or a query of the caller, which may hold keys, with values that print as stars.
+
+    What is no text becomes a `Secret`, for the check that refuses it by name; what is no mapping becomes empty.
+    """
+    if not isinstance(values, Mapping):
+        return {}
+    items = cast("Mapping[str, object]", values).items()
+    return {name: cast("str | None", _unseen(value)) for name, value in items}
+
+
+def _unseen(value: object) -> object:
+    if value is None:
+        return None
+    return SecretText(value) if isinstance(value, str) else Secret(value)
+
+
+class Redaction:
+    """Takes the secrets of one request out of what a server says about it."""
+
+    __slots__ = ("_secrets",)
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        values = [str(value) for name, value in headers.items() if _TELLING_NAMES.search(name)]
+        # With the scheme before it a key would be found only as it was sent.
+        bare = [value.partition(" ")[2] for value in values if " " in value]
+        self._secrets = tuple(
+            spelt for value in sorted({*values, *bare}, key=len, reverse=True) for spelt in _spelt(value)
+        )
+
+    def __call__(self, text: str) -> str:
+        """`text` with stars for every secret."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def __repr__(self) -> str:
+        return "<Redaction>"
+
+
+def _spelt(secret: str) -> Iterable[str]:
+    """A secret as it is, and as JSON may have it."""
+    return dict.fromkeys((secret, secret.replace("/", "\\/"), json.dumps(secret)[1:-1])) if secret else ()

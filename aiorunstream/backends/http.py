@@ -25,7 +25,7 @@ from ..retry import RetryBudget, next_delay, retry_after
 from ..transport import Request, ResponseBody
 from . import _answers
 from ._base import Answer, Opened, Settings
-from ._credentials import Secret, unseen
+from ._credentials import Redaction, Secret, unseen
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -71,13 +71,13 @@ class HttpBackend:
 
     async def open(self, call: Call[T], *, on_error_event: OnErrorEvent = "raise") -> Opened:
         """Opens a stream: returns when the server has answered 200 with an event stream."""
-        secret, body = await self._attempt(call, self._open_once)
+        redact, body = await self._attempt(call, self._open_once)
         limits = self._settings.limits
         protocol = RunProtocol(
             max_event_bytes=limits.max_event_bytes,
             max_depth=limits.max_depth,
             on_error_event=on_error_event,
-            redact=None if secret is None else secret.redact,
+            redact=redact,
         )
         return Opened(body, protocol)
 
@@ -109,26 +109,26 @@ class HttpBackend:
             await asyncio.sleep(delay)
 
     async def _call_once(self, call: Call[T]) -> Answer[T]:
-        secret, body = await self._send(call, streams=False)
+        redact, body = await self._send(call, streams=False)
         if body.status // 100 != 2:
-            raise self._status_error(call, body, await self._read_some(body, secret))
+            raise self._status_error(call, body, await self._read_some(body), redact)
         found = _answers.result(call, await self._read_all(call, body), max_depth=self._settings.limits.max_depth)
         if found is None:
             raise _unusable(call, body, "is not the object it should be")
         return Answer(found, body.status, body.headers)
 
-    async def _open_once(self, call: Call[T]) -> tuple[Secret | None, ResponseBody]:
-        secret, body = await self._send(call, streams=True)
+    async def _open_once(self, call: Call[T]) -> tuple[Redaction, ResponseBody]:
+        redact, body = await self._send(call, streams=True)
         if body.status // 100 != 2:
-            raise self._status_error(call, body, await self._read_some(body, secret))
+            raise self._status_error(call, body, await self._read_some(body), redact)
         if body.status == 200 and _answers.is_event_stream(body.headers) and not _answers.is_encoded(body.headers):
-            return secret, body
-        raise self._no_stream(call, body, await self._read_some(body, secret))
+            return redact, body
+        raise self._no_stream(call, body, await self._read_some(body), redact)
 
-    async def _send(self, call: Call[T], *, streams: bool) -> tuple[Secret | None, ResponseBody]:
+    async def _send(self, call: Call[T], *, streams: bool) -> tuple[Redaction, ResponseBody]:
         secret = await self._settings.credentials.current()
         request = self._request(call, secret, streams=streams)
-        return secret, await self._settings.transport.send(request)
+        return Redaction(request.headers), await self._settings.transport.send(request)
 
     # -- a call as a request ----------------------------------------------------------------------------------------
 
@@ -199,8 +199,8 @@ class HttpBackend:
             raise _unusable(call, body, f"broke off: {broken}")
         raise APIConnectionError(f"the answer to {call.operation.name} broke off: {broken}", host=self._host)
 
-    async def _read_some(self, body: ResponseBody, secret: Secret | None) -> str:
-        """The first 64 KiB of an answer that is an error, or what came of it in two seconds, without the key."""
+    async def _read_some(self, body: ResponseBody) -> str:
+        """The first 64 KiB of an answer that is an error, or what came of it in two seconds."""
         pieces: list[bytes] = []
         size = 0
         try:
@@ -212,22 +212,21 @@ class HttpBackend:
             pass  # what came is enough to say what the status was about
         finally:
             body.abort()  # does nothing where the end has come
-        text = b"".join(pieces)[:MAX_ERROR_BODY].decode("utf-8", "replace")
-        return text if secret is None else secret.redact(text)
+        return b"".join(pieces)[:MAX_ERROR_BODY].decode("utf-8", "replace")
 
-    def _status_error(self, call: Call[T], body: ResponseBody, text: str) -> APIStatusError:
+    def _status_error(self, call: Call[T], body: ResponseBody, text: str, redact: Redaction) -> APIStatusError:
         wait = retry_after(body.headers, time.time())
         return _answers.status_error(
-            call, host=self._host, status=body.status, headers=body.headers, body=text, retry_after=wait
+            call, host=self._host, status=body.status, headers=body.headers, body=text, retry_after=wait, redact=redact
         )
 
-    def _no_stream(self, call: Call[T], body: ResponseBody, text: str) -> APIError:
+    def _no_stream(self, call: Call[T], body: ResponseBody, text: str, redact: Redaction) -> APIError:
         """A 2xx that is no event stream: an error in JSON, a run (the server ignored `stream`), or a stranger's page."""
         if _answers.is_json(body.headers) and '"error"' in text and _answers.error_object(text).message:
-            return self._status_error(call, body, text)
+            return self._status_error(call, body, text, redact)
         error = StreamProtocolError(
             f"{call.operation.name} was answered with status {body.status} and "
-            f"{_answers.content_of(body.headers)} instead of an event stream"
+            f"{redact(_answers.content_of(body.headers))} instead of an event stream"
         )
         run = _answers.result(call, text.encode(), max_depth=self._settings.limits.max_depth)
         error.run_id = getattr(run, "id", None)

@@ -35,7 +35,8 @@ class AsyncPage(Generic[T]):
 
     def has_next_page(self) -> bool:
         """Whether `get_next_page` would find something."""
-        return self.has_more and self.last_id is not None and bool(self.data)
+        # A server that ignores `after` would give the same page for ever.
+        return self.has_more and self.last_id not in (None, self._query.get("after")) and bool(self.data)
 
     async def get_next_page(self) -> "AsyncPage[T]":
         """Fetches the page after this one, in the same order.

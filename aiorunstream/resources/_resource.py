@@ -13,7 +13,7 @@ from ..models import Page
 from ..operations import Call, Operation, make_call
 from ..options import RequestOptions
 from ..protocol import OnErrorEvent
-from ..stream import RunStream
+from ..stream import RunStream, StreamCall
 from ._pages import ListCall
 
 T = TypeVar("T")
@@ -43,6 +43,9 @@ async def with_response(call: Awaitable[T]) -> Answer[T]:
     Raises:
         TypeError: no request of this package was sent while it was awaited.
     """
+    if isinstance(call, StreamCall):
+        call.close()
+        raise TypeError("a stream has its status, headers and request id itself; with_response is for plain calls")
     kept: list[Answer[object]] = []
     token = _latest.set(kept)
     try:
@@ -113,6 +116,14 @@ def include_query(include: Sequence[str] | UnsetType) -> list[tuple[str, str]]:
         return []
     checks.texts("include", include)
     return [("include[]", value) for value in include]
+
+
+def check_on_error_event(value: object) -> None:
+    """Raises `InvalidArgumentError` for anything but the two words, and None for the client's."""
+    if value not in ("raise", "yield", None):
+        raise InvalidArgumentError(
+            f'on_error_event must be "raise" or "yield", not {value!r:.40}', argument="on_error_event"
+        )
 
 
 def must_stream(stream: object, *, instead: str) -> None:

@@ -40,7 +40,7 @@ from ..protocol import OnErrorEvent
 from ..retry import poll_delay
 from ..stream import RunStream, StreamCall
 from ._pages import ListCall, Order, list_query
-from ._resource import Resource, include_query, must_not_stream, must_stream
+from ._resource import Resource, check_on_error_event, include_query, must_not_stream, must_stream
 from .steps import AsyncRunSteps
 
 _ACTIVE = frozenset({"queued", "in_progress", "cancelling"})
@@ -104,12 +104,15 @@ class AsyncRuns(Resource):
             InvalidArgumentError: here, for a parameter that cannot be meant; nothing is sent.
             APIStatusError: on opening, for any status but 200; `ThreadBusyError` where a run is active on the thread.
             APIConnectionError: on opening: the request surely never reached the server.
+            APITimeoutError: on opening: not connected, or no stream slot came free, within `Timeouts.connect`.
             RunOutcomeUnknownError: on opening: it may have, and was not answered. It is not sent again.
+            ClientClosedError: the client is closed.
             StreamProtocolError: on opening, for a 200 that is no event stream.
 
         Cancelling the opening closes the connection; the run may have been started all the same.
         """
         must_stream(stream, instead="runs.create")
+        check_on_error_event(on_error_event)
         params = RunCreateParams(
             assistant_id=assistant_id,
             include=include,
@@ -275,6 +278,7 @@ class AsyncRuns(Resource):
             tool_outputs: one for each of `run.tool_calls`, all in one request.
         """
         must_stream(stream, instead="runs.submit_tool_outputs")
+        check_on_error_event(on_error_event)
         call = _submit_call(
             run_id, thread_id, RunSubmitToolOutputsParams(tool_outputs=tool_outputs, stream=True), options
         )

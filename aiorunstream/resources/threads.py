@@ -36,7 +36,7 @@ from ..params import (
 )
 from ..protocol import OnErrorEvent
 from ..stream import RunStream, StreamCall
-from ._resource import Resource, must_not_stream, must_stream
+from ._resource import Resource, check_on_error_event, must_not_stream, must_stream
 from .messages import AsyncMessages
 from .runs import AsyncRuns
 
@@ -119,6 +119,7 @@ class AsyncThreads(Resource):
         `reasoning_effort` here.
         """
         must_stream(stream, instead="threads.create_and_run")
+        check_on_error_event(on_error_event)
         params = ThreadCreateAndRunParams(
             assistant_id=assistant_id,
             thread=thread,

@@ -6,6 +6,7 @@ event loop, so one client may be used from several loops.
 """
 
 from ._body import ResponseBody
-from ._session import Request, Transport
+from ._request import Request
+from ._session import Transport
 
 __all__ = ["Request", "ResponseBody", "Transport"]

@@ -50,6 +50,13 @@ def not_sent(host: str, error: BaseException) -> APIConnectionError:
     return kind(f"cannot connect to {host}: {reason}", host=host, reason=reason.name, errno=reason.errno)
 
 
+def not_begun(host: str, seconds: float | None) -> APITimeoutError:
+    """The whole time given was over before anything was sent."""
+    return APITimeoutError(
+        f"not connected to {host} within {seconds:g} s (Timeouts.total)", host=host, reason="timeout"
+    )
+
+
 def no_answer(
     host: str, operation: str, reason: Reason, *, creates: bool
 ) -> APIConnectionError | RunOutcomeUnknownError:
