@@ -288,7 +288,7 @@ class RunStream(AsyncIterator[RunEvent]):
         error.clean_close = self.clean_close
 
     def __del__(self) -> None:
-        if not getattr(self, "_over", True):
+        if not getattr(self, "_over", True) and self._body.clean_close is None:  # else its client has ended it
             # Whoever forgot it should not also pay with a socket; the loop closes it, since this may be any thread.
             self._body.abandon()
             warnings.warn(f"a run stream was dropped while open: {self!r}", ResourceWarning, source=self, stacklevel=2)
