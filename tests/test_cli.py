@@ -66,6 +66,8 @@ def test_the_demo_shows_a_run_from_start_to_end_and_exits_with_zero() -> None:
     names = re.findall(r"^ *[\d.]+ ms  (thread\S+)", shown.stdout, re.MULTILINE)
     assert names[0] == "thread.run.created"
     assert names[-1] == "thread.run.completed"
+    assert names.count("thread.run.requires_action") == 1  # the tool call's round trip
+    assert "thread.run.step.delta" in names
     deltas = names.count("thread.message.delta")
     assert deltas >= 5
     assert f"events: {len(names)} ({len(set(names))} kinds)" in shown.stdout

@@ -1,16 +1,31 @@
 """`aiorunstream demo`: a run streams on this machine, with nothing to set up."""
 
 import asyncio
+import time
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from ..client import AsyncClient
+from ..models import RequiredActionFunctionToolCall
+from ..params import JSONMapping, ToolOutput
 from ..server import AssistantsServer
 from ._show import RunDisplay
 
 MESSAGE = "Hello! What happens to the bytes between you and me?"
+TOOL = "clock"
+TOOL_MESSAGE = "And what does the clock say?"
+TOOLS: list[JSONMapping] = [
+    {
+        "type": "function",
+        "function": {
+            "name": TOOL,
+            "description": "Tells the time here.",
+            "parameters": {"type": "object", "properties": {}},
+        },
+    }
+]
 
 
 def demo(
@@ -21,7 +36,7 @@ def demo(
         float, typer.Option(min=0.0, max=5.0, help="Seconds the server waits between two pieces of text.")
     ] = 0.04,
 ) -> None:
-    """Start a server of the protocol on this machine and watch a run stream from it."""
+    """Start a server of the protocol on this machine, and watch two runs stream from it: an answer, and a tool call."""
     console = Console()
     plain = plain or not console.is_terminal
     asyncio.run(_demo(RunDisplay(console, plain=plain), console, message=message, delay=delay))
@@ -30,7 +45,27 @@ def demo(
 async def _demo(display: RunDisplay, console: Console, *, message: str, delay: float) -> None:
     async with AssistantsServer(delay=delay) as server, AsyncClient(base_url=server.base_url) as client:
         console.print(f"A server of the protocol listens at {server.base_url}", highlight=False)
-        assistant = await client.assistants.create(model="demo", name="Demo", instructions="Answer in two sentences.")
+        runs = client.threads.runs
+        assistant = await client.assistants.create(
+            model="demo", name="Demo", instructions="Answer in two sentences.", tools=TOOLS
+        )
         thread = await client.threads.create(messages=[{"role": "user", "content": message}])
-        console.print(f"You say: {message}\n", highlight=False, markup=False)
-        await display.run(client.threads.runs.create_stream(thread.id, assistant_id=assistant.id))
+        _say(console, message)
+        await display.run(runs.create_stream(thread.id, assistant_id=assistant.id))
+
+        await client.threads.messages.create(thread.id, role="user", content=TOOL_MESSAGE)
+        _say(console, TOOL_MESSAGE)
+        stream = await display.run(runs.create_stream(thread.id, assistant_id=assistant.id))
+        if stream.run is not None and stream.outcome == "requires_action":
+            now = time.strftime("%H:%M:%S")
+            console.print(f"\nThe run waits for your function {TOOL}; it returns {now}\n", highlight=False)
+            calls = [call for call in stream.run.tool_calls if isinstance(call, RequiredActionFunctionToolCall)]
+            outputs = [ToolOutput(tool_call_id=call.id, output=now) for call in calls]
+            stream = await display.run(
+                runs.submit_tool_outputs_stream(stream.run.id, thread_id=thread.id, tool_outputs=outputs)
+            )
+        display.summary(stream)
+
+
+def _say(console: Console, message: str) -> None:
+    console.print(f"\nYou say: {message}\n", highlight=False, markup=False)

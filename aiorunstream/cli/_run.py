@@ -56,8 +56,14 @@ async def _run(
         elif message is not None:
             await client.threads.messages.create(thread_id, role="user", content=message)
         call = client.threads.runs.create_stream(thread_id, assistant_id=assistant_id)
-        stream = await (_print_json(call) if display is None else display.run(call))
+        stream = await (_print_json(call) if display is None else _show(display, call))
         return stream.outcome
+
+
+async def _show(display: RunDisplay, call: StreamCall[RunStream]) -> RunStream:
+    stream = await display.run(call)
+    display.summary(stream)
+    return stream
 
 
 async def _print_json(call: StreamCall[RunStream]) -> RunStream:

@@ -20,7 +20,7 @@ _COLOURS = {"thread.run.step": "blue", "thread.run": "magenta", "thread.message"
 
 
 class RunDisplay:
-    """Shows one run on a terminal, or line by line where there is none.
+    """Shows runs on a terminal, or line by line where there is none. Figures are of all its streams together.
 
     Args:
         console: where to.
@@ -32,7 +32,10 @@ class RunDisplay:
         self._plain = plain
         self._live: Live | None = None
         self._started = time.perf_counter()
-        self._text = ""
+        self._text = ""  # of this stream
+        self._characters = 0
+        self._events = 0
+        self._before = 0.0  # seconds that earlier streams took
         self._kinds: Counter[str] = Counter()
         self._usage: Usage | None = None
         self._first_event: float | None = None
@@ -40,12 +43,14 @@ class RunDisplay:
         self._last = 0.0
 
     async def run(self, call: StreamCall[RunStream]) -> RunStream:
-        """Opens the stream, shows it to its end, and then its figures; the clock starts before the request."""
+        """Opens a stream and shows it to its end. Its clock starts before the request."""
+        self._text = ""
         with self._showing():
             async with call as stream:
                 async for event in stream:
                     self.event(event)
-        self.summary(stream)
+        self._before += self._last
+        self._last = 0.0
         return stream
 
     @contextmanager
@@ -64,6 +69,7 @@ class RunDisplay:
         self._last = time.perf_counter() - self._started
         if self._first_event is None:
             self._first_event = self._last
+        self._events += 1
         self._kinds[event.event] += 1
         if isinstance(event, ThreadMessageDelta):
             self._grow(event.data.text)
@@ -79,12 +85,12 @@ class RunDisplay:
         rows = [
             ("outcome", stream.outcome or "unknown"),
             ("run", stream.run_id or "unknown"),
-            ("events", f"{stream.events_seen} ({len(self._kinds)} kinds)"),
-            ("text", f"{len(self._text)} characters in {self._kinds['thread.message.delta']} deltas"),
+            ("events", f"{self._events} ({len(self._kinds)} kinds)"),
+            ("text", f"{self._characters} characters in {self._kinds['thread.message.delta']} deltas"),
             ("time to first event", _milliseconds(self._first_event)),
             ("time to first text", _milliseconds(self._first_text)),
-            ("whole run", _milliseconds(self._last)),
-            ("events per second", f"{stream.events_seen / self._last:,.0f}" if self._last else "-"),
+            ("streaming", _milliseconds(self._before)),
+            ("events per second", f"{self._events / self._before:,.0f}" if self._before else "-"),
         ]
         if self._usage is not None:
             rows.append(("tokens", f"{self._usage.prompt_tokens} in, {self._usage.completion_tokens} out"))
@@ -93,6 +99,7 @@ class RunDisplay:
             for name, value in rows:
                 self._print(f"{name}: {value}")
             return
+        self._console.print()
         table = Table(show_header=False, box=None, padding=(0, 2))
         for name, value in rows:
             table.add_row(f"[dim]{name}[/dim]", escape(value))
@@ -102,6 +109,7 @@ class RunDisplay:
         if text and self._first_text is None:
             self._first_text = self._last
         self._text += text
+        self._characters += len(text)
         if self._live is not None:
             self._live.update(self._panel())
 
