@@ -113,8 +113,10 @@ class RunDisplay:
         if self._live is not None:
             self._live.update(self._panel())
 
-    def _panel(self) -> Panel:
-        return Panel(Text(self._text or " "), title="assistant", title_align="left", border_style="green")
+    def _panel(self) -> Panel | Text:
+        if not self._text:
+            return Text("")
+        return Panel(Text(self._text), title="assistant", title_align="left", border_style="green")
 
     def _line(self, event: RunEvent) -> None:
         self._print(f"{self._last * 1000:8.1f} ms  {event.event:<29} {_about(event)}".rstrip())
