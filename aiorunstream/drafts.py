@@ -1,32 +1,34 @@
-"""What a run has begun to say and not yet ended: messages and tool calls in the making.
+"""Messages that a run has begun to write and not yet ended, and what every such draft shares.
 
 A draft takes pieces and returns the delta that tells of each; at the end it gives the whole. Pieces are joined once.
 """
 
-from collections.abc import Mapping
-
 from .models import (
+    Annotation,
     AnnotationDelta,
-    FunctionCall,
-    FunctionCallDelta,
-    FunctionToolCall,
-    FunctionToolCallDelta,
+    FileCitation,
+    FileCitationAnnotation,
+    FileCitationDelta,
+    FileCitationDeltaAnnotation,
+    FilePath,
+    FilePathAnnotation,
+    FilePathDelta,
+    FilePathDeltaAnnotation,
+    ImageFile,
+    ImageFileContentBlock,
+    ImageFileDelta,
+    ImageFileDeltaBlock,
     Message,
     MessageContent,
+    MessageContentDelta,
     MessageDelta,
     MessageDeltaEvent,
-    RequiredActionFunction,
-    RequiredActionFunctionToolCall,
-    RequiredActionSubmitToolOutputs,
-    RunStepDelta,
-    RunStepDeltaEvent,
-    SubmitToolOutputsAction,
+    RefusalContentBlock,
+    RefusalDeltaBlock,
     Text,
     TextContentBlock,
     TextDelta,
     TextDeltaBlock,
-    ToolCallsDeltaObject,
-    ToolCallsStepDetails,
     Usage,
 )
 
@@ -52,80 +54,104 @@ class Draft:
         self.usage = add_usage(self.usage, usage)
 
 
+class _TextPart:
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.length = 0
+        self.annotations: list[Annotation] = []
+
+    def whole(self) -> MessageContent:
+        return TextContentBlock(Text("".join(self.pieces), tuple(self.annotations)))
+
+
+class _RefusalPart:
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+
+    def whole(self) -> MessageContent:
+        return RefusalContentBlock("".join(self.pieces))
+
+
+class _ImagePart:
+    def __init__(self, image: ImageFile) -> None:
+        self.image = image
+
+    def whole(self) -> MessageContent:
+        return ImageFileContentBlock(self.image)
+
+
 class MessageDraft(Draft):
-    """A message that is being written. `message` is it at its beginning."""
+    """A message that is being written. `message` is it at its beginning.
+
+    Its parts follow each other as they are said: a piece of text goes to the last part, if that is text, or begins one.
+    """
 
     def __init__(self, step_id: str, message: Message) -> None:
         super().__init__(step_id)
         self.message = message
-        self._pieces: list[str] = []
+        self._parts: list[_TextPart | _RefusalPart | _ImagePart] = []
 
     def say(self, value: str) -> MessageDeltaEvent:
-        """Adds text. The first delta shows that there are no annotations, as OpenAI's does."""
-        text = TextDelta(value) if self._pieces else TextDelta(value, _NO_ANNOTATIONS_YET)
-        self._pieces.append(value)
-        return MessageDeltaEvent(self.message.id, delta=MessageDelta(content=(TextDeltaBlock(0, text),)))
+        """Adds text. The first delta of each text shows that there are no annotations, as OpenAI's does."""
+        return self._text(value, ())
+
+    def cite(self, value: str, file_id: str, quote: str | None) -> MessageDeltaEvent:
+        """Adds text that cites a file."""
+        part, start, end, index = self._room_for(value)
+        part.annotations.append(FileCitationAnnotation(value, FileCitation(file_id), start, end))
+        cited = FileCitationDelta(file_id, quote)
+        return self._text(value, (FileCitationDeltaAnnotation(index, value, cited, start, end),))
+
+    def link(self, value: str, file_id: str) -> MessageDeltaEvent:
+        """Adds text that stands for a file."""
+        part, start, end, index = self._room_for(value)
+        part.annotations.append(FilePathAnnotation(value, FilePath(file_id), start, end))
+        return self._text(value, (FilePathDeltaAnnotation(index, value, FilePathDelta(file_id), start, end),))
+
+    def refuse(self, value: str) -> MessageDeltaEvent:
+        """Adds to a refusal."""
+        part = self._parts[-1] if self._parts else None
+        if not isinstance(part, _RefusalPart):
+            part = _RefusalPart()
+            self._parts.append(part)
+        part.pieces.append(value)
+        return self._delta(RefusalDeltaBlock(self._index, value))
+
+    def show(self, file_id: str, detail: str | None) -> MessageDeltaEvent:
+        """Adds an image."""
+        self._parts.append(_ImagePart(ImageFile(file_id, detail)))
+        return self._delta(ImageFileDeltaBlock(self._index, ImageFileDelta(file_id, detail)))
 
     def content(self) -> tuple[MessageContent, ...]:
-        """What the message has come to."""
-        return (TextContentBlock(Text("".join(self._pieces))),)
-
-
-class _Call:
-    def __init__(self, id: str, name: str) -> None:
-        self.id = id
-        self.name = name
-        self.pieces: list[str] = []
-
-
-class CallsDraft(Draft):
-    """Function calls that are being made, or wait for their outputs."""
-
-    def __init__(self, step_id: str) -> None:
-        super().__init__(step_id)
-        self._calls: list[_Call] = []
+        """What the message has come to; an empty text where nothing was said."""
+        return tuple(part.whole() for part in self._parts) or (TextContentBlock(Text("")),)
 
     @property
-    def ids(self) -> list[str]:
-        """The calls' ids, in order."""
-        return [call.id for call in self._calls]
+    def _index(self) -> int:
+        return len(self._parts) - 1
 
-    def call(self, id: str, name: str) -> RunStepDeltaEvent:
-        """Adds a call. Raises `ValueError`: the id is taken, so that no output could say which call it is for."""
-        if id in self.ids:
-            raise ValueError(f"two tool calls have the id {id!r}")
-        self._calls.append(_Call(id, name))
-        return self._delta(FunctionCallDelta(name, ""), id)
+    def _text_part(self) -> _TextPart:
+        part = self._parts[-1] if self._parts else None
+        if not isinstance(part, _TextPart):
+            part = _TextPart()
+            self._parts.append(part)
+        return part
 
-    def argue(self, value: str) -> RunStepDeltaEvent:
-        """Adds to the arguments of the last call."""
-        self._calls[-1].pieces.append(value)
-        return self._delta(FunctionCallDelta(arguments=value))
+    def _room_for(self, value: str) -> tuple[_TextPart, int, int, int]:
+        """The part that the text goes to, where in it, and which of its annotations comes next."""
+        part = self._text_part()
+        return part, part.length, part.length + len(value), len(part.annotations)
 
-    def _delta(self, function: FunctionCallDelta, id: str | None = None) -> RunStepDeltaEvent:
-        part = FunctionToolCallDelta(len(self._calls) - 1, id, function)
-        return RunStepDeltaEvent(self.step_id, delta=RunStepDelta(ToolCallsDeltaObject((part,))))
+    def _text(self, value: str, annotations: tuple[AnnotationDelta, ...]) -> MessageDeltaEvent:
+        part = self._text_part()
+        first = not part.pieces
+        part.pieces.append(value)
+        part.length += len(value)
+        shown = annotations or (_NO_ANNOTATIONS_YET if first else ())
+        return self._delta(TextDeltaBlock(self._index, TextDelta(value, shown)))
 
-    def details(self, outputs: Mapping[str, str] | None = None) -> ToolCallsStepDetails:
-        """The calls as far as they have come, with their outputs where there are any."""
-        outputs = outputs or {}
-        return ToolCallsStepDetails(
-            tuple(
-                FunctionToolCall(call.id, FunctionCall(call.name, "".join(call.pieces), outputs.get(call.id)))
-                for call in self._calls
-            )
-        )
-
-    def required_action(self) -> SubmitToolOutputsAction:
-        """What the caller must do for the run to go on."""
-        return SubmitToolOutputsAction(
-            RequiredActionSubmitToolOutputs(
-                tuple(
-                    RequiredActionFunctionToolCall(call.id, RequiredActionFunction(call.name, "".join(call.pieces)))
-                    for call in self._calls
-                )
-            )
-        )
+    def _delta(self, part: MessageContentDelta) -> MessageDeltaEvent:
+        return MessageDeltaEvent(self.message.id, delta=MessageDelta(content=(part,)))
 
 
 def add_usage(one: Usage | None, two: Usage) -> Usage:

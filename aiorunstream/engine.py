@@ -2,7 +2,7 @@
 
     class Parrot:
         def reply(self, turn: Turn) -> Iterator[Item]:
-            yield Text(turn.user_text)
+            yield Say(turn.user_text)
 
 An engine knows nothing of ids, statuses or events: `machine` makes those of what it says. It may be an ordinary
 generator or an asynchronous one. It is asked once for each turn: when a run begins, and again when the outputs of its
@@ -12,10 +12,11 @@ tool calls have come.
 import json
 import re
 from collections.abc import AsyncIterable, Iterable, Iterator
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 import msgspec
 
+from .items import CallTool, Item, MoreArguments, Say
 from .models import (
     Assistant,
     AssistantToolChoice,
@@ -29,46 +30,6 @@ from .models import (
     ToolCallsStepDetails,
     Usage,
 )
-
-
-class Text(msgspec.Struct, frozen=True):
-    """A piece of the answer. Pieces that follow each other are one message."""
-
-    value: str
-
-
-class ToolCall(msgspec.Struct, frozen=True):
-    """A call of one of the run's functions; the run waits for its output once the turn is over.
-
-    `arguments` is JSON text, whole or its beginning; without an `id` the call is given one.
-    """
-
-    name: str
-    arguments: str = ""
-    id: str | None = None
-
-
-class Arguments(msgspec.Struct, frozen=True):
-    """A further piece of the arguments of the last tool call."""
-
-    value: str
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """The run fails. Whatever is said after it is not heard."""
-
-    message: str
-    code: Literal["server_error", "rate_limit_exceeded", "invalid_prompt"] = "server_error"
-
-
-class Incomplete(msgspec.Struct, frozen=True):
-    """The answer breaks off. Whatever is said after it is not heard."""
-
-    reason: Literal["max_completion_tokens", "max_prompt_tokens", "content_filter"] = "max_completion_tokens"
-
-
-Item = Text | ToolCall | Arguments | Failure | Incomplete | Usage
-"""What an engine may say. `Usage` adds to what the run, and the step that is open, have spent."""
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -132,13 +93,14 @@ class DefaultEngine:
         said: list[Item] = []
         if calls:
             for function in calls:
-                said.append(ToolCall(function.name))
+                said.append(CallTool(function.name))
                 arguments = json.dumps(_made_up(function.parameters, turn.user_text), ensure_ascii=False)
                 said.extend(
-                    Arguments(arguments[at : at + _ARGUMENT_PIECE]) for at in range(0, len(arguments), _ARGUMENT_PIECE)
+                    MoreArguments(arguments[at : at + _ARGUMENT_PIECE])
+                    for at in range(0, len(arguments), _ARGUMENT_PIECE)
                 )
         else:
-            said.extend(Text(piece) for piece in _PIECES.findall(_about(outputs) if outputs else _answer(turn)))
+            said.extend(Say(piece) for piece in _PIECES.findall(_about(outputs) if outputs else _answer(turn)))
         yield from said
         heard = sum(len(message.text.split()) for message in turn.messages)
         yield Usage(completion_tokens=len(said), prompt_tokens=heard, total_tokens=heard + len(said))

@@ -20,6 +20,8 @@ from .models import (
     AssistantToolChoice,
     AssistantToolChoiceOption,
     Attachment,
+    FileSearchOptions,
+    FileSearchTool,
     FunctionTool,
     ImageFileContentBlock,
     ImageURLContentBlock,
@@ -105,7 +107,7 @@ def typed(name: str, value: object, kind: type[tuple[T, ...]]) -> tuple[T, ...]:
         return msgspec.convert(msgspec.to_builtins(value), kind)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
-        raise invalid(f"{name}: {message}.", name + place.rstrip("`"), code="invalid_value") from None
+        raise invalid(f"{name}: {message:.200}.", name + place.rstrip("`"), code="invalid_value") from None
 
 
 def typed_one(name: str, value: object, kind: type[tuple[T, ...]]) -> T:
@@ -126,18 +128,48 @@ _FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def read_tools(value: object) -> tuple[AssistantTool, ...]:
-    """Reads a list of tools. Raises `StoreError`: a type nobody knows, or a function's name that is none."""
+    """Reads a list of tools. Raises `StoreError`: a type nobody knows, or a setting out of its bounds."""
     tools = typed("tools", value, tuple[AssistantTool, ...])
     for place, tool in enumerate(tools):
+        where = f"tools[{place}]"
         if isinstance(tool, FunctionTool) and not _FUNCTION_NAME.fullmatch(tool.function.name):
-            where = f"tools[{place}].function.name"
+            where = f"{where}.function.name"
             raise invalid(f"{where} must be 1 to 64 letters, digits, underscores and dashes.", where)
+        if isinstance(tool, FileSearchTool) and tool.file_search is not None:
+            _check_search(tool.file_search, f"{where}.file_search")
     return tools
 
 
-def read_tool_resources(value: object) -> ToolResources:
-    """Reads tool resources. Raises `StoreError`."""
-    return typed_one("tool_resources", value, tuple[ToolResources, ...])
+def _check_search(options: FileSearchOptions, where: str) -> None:
+    most, ranking = options.max_num_results, options.ranking_options
+    if most is not None and not 1 <= most <= 50:
+        where = f"{where}.max_num_results"
+        raise invalid(f"{where} must be from 1 to 50, not {most!r:.40}.", where)
+    if ranking is None:
+        return
+    where = f"{where}.ranking_options"
+    if ranking.score_threshold is None or not 0 <= ranking.score_threshold <= 1:
+        raise invalid(f"{where}.score_threshold must be a number from 0 to 1.", f"{where}.score_threshold")
+    if ranking.ranker not in (None, "auto", "default_2024_08_21"):
+        raise invalid(f"{where}.ranker cannot be {ranking.ranker!r:.40}.", f"{where}.ranker")
+
+
+_MOST_RESOURCES = {"code_interpreter": ("file_ids", 20), "file_search": ("vector_store_ids", 1)}
+
+
+def read_tool_resources(value: object, where: str = "tool_resources") -> ToolResources:
+    """Reads tool resources. Raises `StoreError`: too many, or vector stores to be made, of which there are none here."""
+    given_parts = msgspec.to_builtins(value)
+    resources = typed_one(where, given_parts, tuple[ToolResources, ...])
+    if given_parts.get("file_search") and given_parts["file_search"].get("vector_stores") is not None:
+        where = f"{where}.file_search.vector_stores"
+        message = f"{where} is not supported: this server makes no vector stores; give vector_store_ids."
+        raise invalid(message, where, code="unsupported_parameter")
+    for tool, (name, most) in _MOST_RESOURCES.items():
+        if (part := getattr(resources, tool)) is not None and len(getattr(part, name)) > most:
+            where = f"{where}.{tool}.{name}"
+            raise invalid(f"{where} must be a list of at most {most}.", where)
+    return resources
 
 
 _ResponseFormat = ResponseFormatText | ResponseFormatJSONObject | ResponseFormatJSONSchema
@@ -160,9 +192,23 @@ def read_content(value: object, where: str = "") -> tuple[MessageContent, ...]:
             raise invalid("Message content must be non-empty.", name)
         return (TextContentBlock(Text(value)),)
     parts = typed(name, value, tuple[TextContentBlockParam | ImageFileContentBlock | ImageURLContentBlock, ...])
+    for place, part in enumerate(parts):
+        _check_detail(part, f"{name}[{place}]")
     return tuple(
         TextContentBlock(Text(part.text)) if isinstance(part, TextContentBlockParam) else part for part in parts
     )
+
+
+def _check_detail(part: object, where: str) -> None:
+    match part:
+        case ImageFileContentBlock():
+            where, detail = f"{where}.image_file.detail", part.image_file.detail
+        case ImageURLContentBlock():
+            where, detail = f"{where}.image_url.detail", part.image_url.detail
+        case _:
+            return
+    if detail not in (None, "auto", "low", "high"):
+        raise invalid(f"{where} must be 'auto', 'low' or 'high', not {detail!r:.40}.", where)
 
 
 def read_messages(value: Sequence[object], name: str) -> list[MessageCreateParams]:
@@ -223,7 +269,8 @@ def _read_truncation(value: object) -> TruncationStrategy:
     strategy = typed_one(name, value, tuple[TruncationStrategy, ...])
     if strategy.type not in ("auto", "last_messages"):
         raise invalid(f"{name}.type must be 'auto' or 'last_messages', not {strategy.type!r:.40}.", f"{name}.type")
-    if strategy.type == "last_messages" and (strategy.last_messages is None or strategy.last_messages < 1):
+    last = strategy.last_messages
+    if (last is None and strategy.type == "last_messages") or (last is not None and last < 1):
         raise invalid(f"{name}.last_messages must be at least 1.", f"{name}.last_messages")
     return strategy
 

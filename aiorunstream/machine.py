@@ -11,30 +11,55 @@ is over, hears nothing more; nothing of a run stays open when it is over. The pi
 kept, once their message or step ends. A deleted thread's run ends as any other, only out of sight.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
-from .drafts import CallsDraft, MessageDraft, add_usage
-from .engine import Arguments, Failure, Incomplete, Item, Text, ToolCall, Turn
+from .calls import CallsDraft
+from .drafts import MessageDraft, add_usage
+from .engine import Turn
 from .events import REGISTRY, AssistantStreamEvent
-from .intake import StoreError, invalid, typed
+from .intake import StoreError, invalid
+from .items import (
+    BreakOff,
+    CallTool,
+    Cancel,
+    Cite,
+    DrawImage,
+    EndStep,
+    Expire,
+    Fail,
+    Item,
+    LinkFile,
+    MoreArguments,
+    MoreCode,
+    Pause,
+    PrintLogs,
+    Refuse,
+    RunCode,
+    Say,
+    SearchFiles,
+    SendError,
+    ShowImage,
+)
 from .models import (
     TERMINAL_RUN_STATUSES,
+    ErrorObject,
     IncompleteDetails,
     LastError,
     Message,
     MessageCreation,
     MessageCreationStepDetails,
+    MessageDeltaEvent,
     MessageIncompleteDetails,
     Run,
     RunStep,
+    RunStepDeltaEvent,
     StepDetails,
     ToolCallsStepDetails,
     TruncationStrategy,
     Usage,
 )
-from .params import RunSubmitToolOutputsParams, ToolOutput
+from .outputs import not_waiting, read_outputs, too_late
+from .params import RunSubmitToolOutputsParams
 from .store import Store
 
 Events = tuple[AssistantStreamEvent, ...]
@@ -86,29 +111,40 @@ class RunMachine:
         """Hears one item of the engine.
 
         Raises:
-            ValueError: the engine says arguments of no call, or gives two calls one id.
+            ValueError: the engine goes on with a call it has not made, gives two calls one id, or says what is no item.
         """
         if self.run.status != "in_progress":
             return ()
         match item:
-            case Text():
-                return self._say(item.value)
-            case ToolCall():
+            case str() | Say() | Refuse() | ShowImage() | Cite() | LinkFile():
+                return self._write(item)
+            case CallTool() | RunCode() | SearchFiles():
                 return self._call(item)
-            case Arguments():
-                return self._argue(item.value)
+            case MoreArguments() | MoreCode() | PrintLogs() | DrawImage():
+                return self._go_on(item)
+            case EndStep():
+                return (*self._end_message("completed"), *self._end_own_tools())
             case Usage():
                 return self._spend(item)
-            case Failure():
+            case Fail():
                 return self._fail(item)
-            case Incomplete():
+            case BreakOff():
                 return self._break_off(item)
+            case Expire():
+                return self.expire()
+            case Cancel():
+                return (*self.cancel(), *self.settle())
+            case SendError():
+                return (_event("error", ErrorObject(item.message, item.type, item.code, item.param)),)
+            case Pause():  # whoever drives the run waits
+                return ()
+        raise ValueError(f"an engine cannot say a {type(item).__name__}")
 
     def finish(self) -> Events:
         """The engine has said all: the run is completed, or waits for the outputs of its tool calls."""
         if self.run.status != "in_progress":
             return ()
-        events = self._end_message("completed")
+        events = (*self._end_message("completed"), *self._end_own_tools())
         if (calls := self._calls) is None:
             return (*events, self._change("completed"))
         self._steps.put(msgspec.structs.replace(self._steps.get(calls.step_id), step_details=calls.details()))
@@ -123,7 +159,9 @@ class RunMachine:
         run, calls = self.run, self._calls
         if run.status != "requires_action" or calls is None:
             raise not_waiting(run)
-        outputs = _read_outputs(calls.ids, params)
+        if run.expires_at is not None and self._store.now() > run.expires_at:
+            raise too_late(run)
+        outputs = read_outputs(calls.waiting, params)
         self._calls = None
         done = self._end_step(calls.step_id, "completed", usage=calls.usage, step_details=calls.details(outputs))
         return (done, self._change("queued", required_action=None))
@@ -153,11 +191,24 @@ class RunMachine:
 
     # -- what the engine says ----------------------------------------------------------------------------------------
 
-    def _say(self, value: str) -> Events:
+    def _write(self, item: str | Say | Refuse | ShowImage | Cite | LinkFile) -> Events:
         events: Events = ()
         if (draft := self._message) is None:
             draft, events = self._open_message()
-        return (*events, _event("thread.message.delta", draft.say(value))) if value else events
+        match item:
+            case str():
+                delta = draft.say(item) if item else None
+            case Say():
+                delta = draft.say(item.text) if item.text else None
+            case Refuse():
+                delta = draft.refuse(item.text) if item.text else None
+            case ShowImage():
+                delta = draft.show(item.file_id, item.detail)
+            case Cite():
+                delta = draft.cite(item.text, item.file_id, item.quote)
+            case LinkFile():
+                delta = draft.link(item.text, item.file_id)
+        return (*events, *_deltas(delta))
 
     def _open_message(self) -> tuple[MessageDraft, Events]:
         message = Message(
@@ -171,24 +222,44 @@ class RunMachine:
             attachments=(),
             metadata={},
         )
+        ended = self._end_own_tools()
         step, events = self._open_step("message_creation", MessageCreationStepDetails(MessageCreation(message.id)))
         self._record.messages.put(message)
         self._message = MessageDraft(step.id, message)
         made = (_event("thread.message.created", message), _event("thread.message.in_progress", message))
-        return self._message, (*events, *made)
+        return self._message, (*ended, *events, *made)
 
-    def _call(self, call: ToolCall) -> Events:
+    def _call(self, item: CallTool | RunCode | SearchFiles) -> Events:
+        id = item.id or self._store.new_id("call")
+        if self._calls is not None and id in self._calls.ids:  # no output could say which call it is for
+            raise ValueError(f"two tool calls have the id {id!r}")
         events = self._end_message("completed")
-        if self._calls is None:
+        if (calls := self._calls) is None:
             step, opened = self._open_step("tool_calls", ToolCallsStepDetails())
-            self._calls, events = CallsDraft(step.id), (*events, *opened)
-        begun = self._calls.call(call.id or self._store.new_id("call"), call.name)
-        return (*events, _event("thread.run.step.delta", begun), *self._argue(call.arguments))
+            calls = self._calls = CallsDraft(step.id)
+            events = (*events, *opened)
+        match item:
+            case CallTool():
+                begun, rest = calls.call(id, item.name), calls.argue(item.arguments) if item.arguments else None
+            case RunCode():
+                begun, rest = calls.run(id), calls.code(item.code) if item.code else None
+            case SearchFiles():
+                begun, rest = calls.search(id, item.results), None
+        return (*events, *_deltas(begun, rest))
 
-    def _argue(self, value: str) -> Events:
-        if self._calls is None:
-            raise ValueError("Arguments without a ToolCall before them")
-        return (_event("thread.run.step.delta", self._calls.argue(value)),) if value else ()
+    def _go_on(self, item: MoreArguments | MoreCode | PrintLogs | DrawImage) -> Events:
+        if (calls := self._calls) is None or self._message is not None:
+            raise ValueError(f"{type(item).__name__} without the call it belongs to just before")
+        match item:
+            case DrawImage():
+                return _deltas(calls.draw(item.file_id))
+            case MoreArguments():
+                delta = calls.argue(item.text)
+            case MoreCode():
+                delta = calls.code(item.text)
+            case PrintLogs():
+                delta = calls.log(item.text)
+        return _deltas(delta) if item.text else ()
 
     def _spend(self, usage: Usage) -> Events:
         self._usage = add_usage(self._usage, usage)
@@ -196,13 +267,13 @@ class RunMachine:
             spender.spend(usage)
         return ()
 
-    def _fail(self, failure: Failure) -> Events:
+    def _fail(self, failure: Fail) -> Events:
         # Steps do not know the code "invalid_prompt".
         step_code = "server_error" if failure.code == "invalid_prompt" else failure.code
         ended = self._end_all("failed", "run_failed", LastError(step_code, failure.message))
         return (*ended, self._change("failed", last_error=LastError(failure.code, failure.message)))
 
-    def _break_off(self, item: Incomplete) -> Events:
+    def _break_off(self, item: BreakOff) -> Events:
         # Messages know the reason "content_filter", and runs do not; the other way round with the two limits.
         filtered = item.reason == "content_filter"
         details = IncompleteDetails(None if filtered else item.reason)
@@ -214,17 +285,25 @@ class RunMachine:
     def _end_all(self, status: str, reason: str, error: LastError | None = None) -> Events:
         """Ends what is open of a run that ends badly: the message with its step, the tool calls.
 
-        Steps are never "incomplete": the one of a message that broke off is done, calls that broke off are not made.
+        Steps are never "incomplete": the one of a message that broke off is done, and so are the server's own tools;
+        calls of functions that broke off are not made.
         """
         events = self._end_message("completed" if status == "incomplete" else status, reason, error)
         if (calls := self._calls) is None:
             return events
         self._calls = None
-        step_status = "cancelled" if status == "incomplete" else status
+        step_status = status if status != "incomplete" else "cancelled" if calls.waiting else "completed"
         step = self._end_step(
             calls.step_id, step_status, usage=calls.usage, step_details=calls.details(), last_error=error
         )
         return (*events, step)
+
+    def _end_own_tools(self) -> Events:
+        """Ends the step of tool calls that is open, if none of them waits for an output from outside."""
+        if (calls := self._calls) is None or calls.waiting:
+            return ()
+        self._calls = None
+        return (self._end_step(calls.step_id, "completed", usage=calls.usage, step_details=calls.details()),)
 
     def _end_message(self, step_status: str, reason: str | None = None, error: LastError | None = None) -> Events:
         """Ends the message that is open, if one is, and its step; with a reason it ends incomplete."""
@@ -279,11 +358,6 @@ class RunMachine:
         return _event(f"thread.run.step.{status}", step)
 
 
-def not_waiting(run: Run) -> StoreError:
-    """The error for tool outputs that no run waits for."""
-    return invalid(f"Run {run.id} does not wait for tool outputs: its status is '{run.status}'.")
-
-
 def not_cancellable(run: Run) -> StoreError:
     """The error for cancelling a run that is over, or being cancelled."""
     return invalid(f"Cannot cancel run with status '{run.status}'.")
@@ -293,16 +367,10 @@ def _event(name: str, data: object) -> AssistantStreamEvent:
     return REGISTRY[name].around(data)
 
 
-def _read_outputs(calls: Sequence[str], params: RunSubmitToolOutputsParams) -> dict[str, str]:
-    """The outputs by call id. Raises `StoreError`: one is missing, unknown or given twice."""
-    found: dict[str, str] = {}
-    for place, output in enumerate(typed("tool_outputs", params.tool_outputs, tuple[ToolOutput, ...])):
-        id, where = output.tool_call_id, f"tool_outputs[{place}].tool_call_id"
-        if id not in calls:
-            raise invalid(f"The run waits for no tool call '{id:.128}'.", where)
-        if id in found:
-            raise invalid(f"There are two outputs for the tool call '{id}'.", where)
-        found[id] = output.output
-    if missing := [id for id in calls if id not in found]:
-        raise invalid(f"Outputs are missing for the tool calls {', '.join(missing)}.", "tool_outputs")
-    return found
+def _deltas(*found: MessageDeltaEvent | RunStepDeltaEvent | None) -> Events:
+    """The events that tell of what was said; nothing said, nothing told."""
+    return tuple(
+        _event("thread.message.delta" if isinstance(delta, MessageDeltaEvent) else "thread.run.step.delta", delta)
+        for delta in found
+        if delta is not None
+    )

@@ -9,11 +9,14 @@ the maker of ids are given, so that the same requests make the same objects.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar, cast
+from typing import cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from . import checks
+from .calls import without_contents
+from .errors import InvalidArgumentError
 from .intake import (
     Paging,
     StoreError,
@@ -52,107 +55,10 @@ from .params import (
     ThreadCreateParams,
     ThreadUpdateParams,
 )
+from .shelf import Shelf, ThreadRecord
 
 EXPIRES_AFTER = 600.0
 """Seconds; what OpenAI gave a run."""
-
-
-class _Kept(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-K = TypeVar("K", bound=_Kept)
-
-
-class Shelf(Generic[K]):
-    """Objects of one kind by id, in order of creation. `noun` names the kind in errors."""
-
-    def __init__(self, noun: str) -> None:
-        self._noun = noun
-        self._items: dict[str, K] = {}
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @property
-    def last(self) -> K | None:
-        """The newest."""
-        return next(reversed(self._items.values()), None)
-
-    def put(self, item: K) -> K:
-        """Keeps an object, in place of the one with its id if there is one, and returns it."""
-        self._items[item.id] = item
-        return item
-
-    def find(self, id: str) -> K | None:
-        """The object, or None."""
-        return self._items.get(id)
-
-    def get(self, id: str) -> K:
-        """The object. Raises `StoreError`: there is none."""
-        try:
-            return self._items[id]
-        except KeyError:
-            raise StoreError("not_found", f"No {self._noun} found with id '{id:.128}'.") from None
-
-    def remove(self, id: str) -> None:
-        """Forgets the object. Raises `StoreError`: there is none."""
-        self.get(id)
-        del self._items[id]
-
-    def all(self) -> tuple[K, ...]:
-        """Every object, oldest first."""
-        return tuple(self._items.values())
-
-    def page(self, paging: Paging, keep: Callable[[K], bool] | None = None) -> Page[K]:
-        """One page of those that `keep` keeps. Raises `StoreError`: a cursor is not in the list."""
-        items = [item for item in self._items.values() if keep is None or keep(item)]
-        if paging.order == "desc":
-            items.reverse()
-        start = 0 if paging.after is None else self._place(items, "after", paging.after) + 1
-        end = len(items) if paging.before is None else self._place(items, "before", paging.before)
-        if paging.before is not None and paging.after is None:  # the page that ends where the caller's begins
-            found, more = items[max(0, end - paging.limit) : end], end > paging.limit
-        else:
-            found, more = items[start:end][: paging.limit], end - start > paging.limit
-        ends = (found[0].id, found[-1].id) if found else (None, None)
-        return Page(tuple(found), first_id=ends[0], last_id=ends[1], has_more=more)
-
-    def _place(self, items: Sequence[K], name: str, id: str) -> int:
-        for place, item in enumerate(items):
-            if item.id == id:
-                return place
-        raise invalid(f"{name}: no {self._noun} with id '{id:.128}' is in this list.", name)
-
-
-class ThreadRecord:
-    """All that belongs to one thread. `steps` are kept by run id."""
-
-    def __init__(self, thread: Thread) -> None:
-        self.thread = thread
-        self.messages: Shelf[Message] = Shelf("message")
-        self.runs: Shelf[Run] = Shelf("run")
-        self.steps: dict[str, Shelf[RunStep]] = {}
-
-    @property
-    def id(self) -> str:
-        """The thread's."""
-        return self.thread.id
-
-    @property
-    def active_run(self) -> Run | None:
-        """The run that is not over. Only the newest can be: another is refused while there is one."""
-        run = self.runs.last
-        return None if run is None or run.is_terminal else run
-
-    def steps_of(self, run_id: str) -> Shelf[RunStep]:
-        """The steps of a run. Raises `StoreError`: there is no such run."""
-        self.runs.get(run_id)
-        return self.steps.setdefault(run_id, Shelf("run step"))
-
-
-# -- the store -----------------------------------------------------------------------------------------------------
 
 
 class Store:
@@ -185,10 +91,12 @@ class Store:
 
     # Assistants.
 
-    def create_assistant(self, params: AssistantCreateParams) -> Assistant:
-        """Keeps a new assistant."""
+    def create_assistant(self, params: AssistantCreateParams, *, id: str | None = None) -> Assistant:
+        """Keeps a new assistant; with an `id`, under that. Refused where the id is taken, or could be in no URL."""
+        if id is not None:
+            self._check_new_id(id)
         assistant = Assistant(
-            id=self.new_id("asst"),
+            id=id or self.new_id("asst"),
             created_at=self.now(),
             model=params.model,
             metadata={},
@@ -197,6 +105,14 @@ class Store:
             response_format="auto",
         )
         return self._assistants.put(_changed_assistant(assistant, params))
+
+    def _check_new_id(self, id: str) -> None:
+        try:
+            checks.path_id("id", id)
+        except InvalidArgumentError as error:
+            raise invalid(f"{error}.", "id") from None
+        if self._assistants.find(id) is not None:
+            raise invalid(f"There is an assistant with id '{id}' already.", "id")
 
     def retrieve_assistant(self, assistant_id: str) -> Assistant:
         """Finds an assistant."""
@@ -223,7 +139,7 @@ class Store:
 
     def _keep_thread(self, params: ThreadCreateParams, where: str = "") -> ThreadRecord:
         messages = read_messages(given(params.messages, ()), f"{where}messages")
-        resources = read_tool_resources(given(params.tool_resources, {}))
+        resources = read_tool_resources(given(params.tool_resources, {}), f"{where}tool_resources")
         metadata = dict(given(params.metadata, {}))
         thread = Thread(self.new_id("thread"), created_at=self.now(), tool_resources=resources, metadata=metadata)
         record = self._threads.put(ThreadRecord(thread))
@@ -342,13 +258,19 @@ class Store:
         """One page of a thread's runs."""
         return self.record(thread_id).runs.page(paging)
 
-    def retrieve_run_step(self, thread_id: str, run_id: str, step_id: str) -> RunStep:
-        """Finds a step."""
-        return self.record(thread_id).steps_of(run_id).get(step_id)
+    def retrieve_run_step(self, thread_id: str, run_id: str, step_id: str, *, with_contents: bool = False) -> RunStep:
+        """Finds a step; `with_contents` of what its file searches found."""
+        step = self.record(thread_id).steps_of(run_id).get(step_id)
+        return step if with_contents else without_contents(step)
 
-    def list_run_steps(self, thread_id: str, run_id: str, paging: Paging) -> Page[RunStep]:
-        """One page of a run's steps."""
-        return self.record(thread_id).steps_of(run_id).page(paging)
+    def list_run_steps(
+        self, thread_id: str, run_id: str, paging: Paging, *, with_contents: bool = False
+    ) -> Page[RunStep]:
+        """One page of a run's steps; `with_contents` of what their file searches found."""
+        page = self.record(thread_id).steps_of(run_id).page(paging)
+        if with_contents:
+            return page
+        return msgspec.structs.replace(page, data=tuple(without_contents(step) for step in page.data))
 
 
 def _metadata(new: Mapping[str, str] | None | UnsetType, old: Mapping[str, str] | None) -> dict[str, str]:

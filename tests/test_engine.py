@@ -6,8 +6,9 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
-from aiorunstream.engine import Arguments, DefaultEngine, Item, Text, ToolCall, Turn
+from aiorunstream.engine import DefaultEngine, Turn
 from aiorunstream.intake import read_params
+from aiorunstream.items import CallTool, Item, MoreArguments, Say
 from aiorunstream.machine import RunMachine
 from aiorunstream.models import RequiredActionFunctionToolCall, Usage
 from aiorunstream.params import (
@@ -53,11 +54,11 @@ def machine_for(text: str, **params: object) -> RunMachine:
 
 
 def said(items: Iterable[Item]) -> str:
-    return "".join(item.value for item in items if isinstance(item, Text))
+    return "".join(item.text for item in items if isinstance(item, Say))
 
 
 def calls(items: Iterable[Item]) -> list[str]:
-    return [item.name for item in items if isinstance(item, ToolCall)]
+    return [item.name for item in items if isinstance(item, CallTool)]
 
 
 def reply(turn: Turn) -> list[Item]:
@@ -69,7 +70,7 @@ def reply(turn: Turn) -> list[Item]:
 def test_the_default_engine_says_the_message_back_in_words() -> None:
     items = reply(machine_for("Good  morning").turn())
     assert "“Good morning”" in said(items)
-    assert sum(isinstance(item, Text) for item in items) > 5
+    assert sum(isinstance(item, Say) for item in items) > 5
     usage = items[-1]
     assert isinstance(usage, Usage)
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
@@ -82,7 +83,7 @@ def test_the_default_engine_keeps_a_long_message_short() -> None:
 def test_the_default_engine_calls_the_function_that_is_named() -> None:
     items = reply(machine_for("Call Get_Weather, please", tools=[WEATHER, TIME]).turn())
     assert calls(items) == ["get_weather"]
-    arguments = "".join(item.value for item in items if isinstance(item, Arguments))
+    arguments = "".join(item.text for item in items if isinstance(item, MoreArguments))
     assert msgspec.json.decode(arguments) == {
         "city": "Call Get_Weather, please",
         "unit": "celsius",

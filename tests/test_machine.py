@@ -5,7 +5,6 @@ import itertools
 import msgspec
 import pytest
 
-from aiorunstream.engine import Arguments, Failure, Incomplete, Item, Text, ToolCall
 from aiorunstream.events import (
     AssistantStreamEvent,
     ThreadMessageDelta,
@@ -14,6 +13,7 @@ from aiorunstream.events import (
     ThreadRunStepFailed,
 )
 from aiorunstream.intake import Paging, StoreError, read_params
+from aiorunstream.items import BreakOff, CallTool, Fail, Item, MoreArguments, Say
 from aiorunstream.machine import RunMachine
 from aiorunstream.models import (
     FunctionToolCall,
@@ -109,7 +109,7 @@ def refused(bench: Bench, *outputs: tuple[str, str]) -> StoreError:
 def test_a_text_answer_goes_the_whole_way_in_order() -> None:
     bench = Bench()
     bench.mark = 0
-    bench.hear(Text("Hel"), Text("lo"), Usage(2, 1, 3))
+    bench.hear(Say("Hel"), Say("lo"), Usage(2, 1, 3))
     bench.finish()
     assert [event.event for event in bench.events] == [
         "thread.run.created",
@@ -137,7 +137,7 @@ def test_a_new_thread_is_told_of_first() -> None:
 
 def test_the_name_of_a_run_event_is_the_status_inside() -> None:
     bench = Bench()
-    bench.hear(Text("a"))
+    bench.hear(Say("a"))
     bench.finish()
     statuses = [event.data.status for event in bench.events if isinstance(event.data, Run)]
     assert statuses == ["queued", "queued", "in_progress", "completed"]
@@ -145,7 +145,7 @@ def test_the_name_of_a_run_event_is_the_status_inside() -> None:
 
 def test_an_events_object_is_in_the_store_before_the_event_is_out() -> None:
     bench = Bench()
-    for item in (Text("a"), ToolCall("f"), Text("b"), Failure("no")):
+    for item in (Say("a"), CallTool("f"), Say("b"), Fail("no")):
         for event in bench.machine.take(item):
             data = event.data
             last = event.event.endswith(("completed", "incomplete", "failed"))
@@ -159,7 +159,7 @@ def test_an_events_object_is_in_the_store_before_the_event_is_out() -> None:
 
 def test_the_first_delta_of_a_text_shows_empty_annotations() -> None:
     bench = Bench()
-    bench.hear(Text("a"), Text("b"))
+    bench.hear(Say("a"), Say("b"))
     deltas = [msgspec.json.encode(e.data) for e in bench.events if isinstance(e, ThreadMessageDelta)]
     assert b'"text":{"value":"a","annotations":[]}' in deltas[0]
     assert b"annotations" not in deltas[1]
@@ -167,7 +167,7 @@ def test_the_first_delta_of_a_text_shows_empty_annotations() -> None:
 
 def test_an_answer_of_no_text_is_an_empty_message() -> None:
     bench = Bench()
-    assert bench.hear(Text("")) == OPENING
+    assert bench.hear(Say("")) == OPENING
     bench.finish()
     assert bench.answers[0].text == ""
 
@@ -184,7 +184,9 @@ def test_an_engine_that_says_nothing_completes_the_run() -> None:
 
 def test_calls_stop_the_run_until_their_outputs_come() -> None:
     bench = Bench()
-    names = bench.hear(ToolCall("f", id="call_a"), Arguments('{"x":'), Arguments("1}"), ToolCall("g", "{}", "call_b"))
+    names = bench.hear(
+        CallTool("f", id="call_a"), MoreArguments('{"x":'), MoreArguments("1}"), CallTool("g", "{}", "call_b")
+    )
     assert names == [*CALLING, *["thread.run.step.delta"] * 5]
     assert bench.finish() == ["thread.run.requires_action"]
     assert waiting(bench.run) == ["call_a", "call_b"]
@@ -194,14 +196,14 @@ def test_calls_stop_the_run_until_their_outputs_come() -> None:
     assert bench.submit(("call_b", "two"), ("call_a", "one")) == ["thread.run.step.completed", "thread.run.queued"]
     assert bench.run.required_action is None
     bench.events += bench.machine.work()
-    assert bench.hear(Text("done")) == ["thread.run.in_progress", *OPENING, "thread.message.delta"]
+    assert bench.hear(Say("done")) == ["thread.run.in_progress", *OPENING, "thread.message.delta"]
     assert bench.finish()[-1] == "thread.run.completed"
     assert outputs_in(bench.steps[0]) == ["one", "two"]
 
 
 def test_the_pieces_of_arguments_make_the_whole() -> None:
     bench = Bench()
-    bench.hear(ToolCall("f", id="call_a"), Arguments('{"x":'), Arguments("1}"))
+    bench.hear(CallTool("f", id="call_a"), MoreArguments('{"x":'), MoreArguments("1}"))
     bench.finish()
     pieces = [msgspec.to_builtins(e.data.delta) for e in bench.events if isinstance(e, ThreadRunStepDelta)]
     calls = [piece["step_details"]["tool_calls"][0] for piece in pieces]
@@ -214,8 +216,8 @@ def test_the_pieces_of_arguments_make_the_whole() -> None:
 
 def test_text_before_a_call_is_a_message_of_its_own() -> None:
     bench = Bench()
-    bench.hear(Text("Let me look."))
-    assert bench.hear(ToolCall("f")) == [
+    bench.hear(Say("Let me look."))
+    assert bench.hear(CallTool("f")) == [
         "thread.message.completed",
         "thread.run.step.completed",
         *CALLING,
@@ -227,11 +229,11 @@ def test_text_before_a_call_is_a_message_of_its_own() -> None:
 
 def test_usage_goes_to_the_step_that_is_open_and_sums_in_the_run() -> None:
     bench = Bench()
-    bench.hear(Text("a"), Usage(1, 10, 11), ToolCall("f", id="c"), Usage(2, 20, 22))
+    bench.hear(Say("a"), Usage(1, 10, 11), CallTool("f", id="c"), Usage(2, 20, 22))
     bench.finish()
     bench.submit(("c", "out"))
     bench.events += bench.machine.work()
-    bench.hear(Text("b"), Usage(3, 30, 33))
+    bench.hear(Say("b"), Usage(3, 30, 33))
     bench.finish()
     assert [step.usage for step in bench.steps] == [Usage(1, 10, 11), Usage(2, 20, 22), Usage(3, 30, 33)]
     assert bench.run.usage == Usage(6, 60, 66)
@@ -244,7 +246,7 @@ def test_usage_goes_to_the_step_that_is_open_and_sums_in_the_run() -> None:
 )
 def test_outputs_must_be_exactly_those_that_are_waited_for(outputs: list[tuple[str, str]]) -> None:
     bench = Bench()
-    bench.hear(ToolCall("f", id="a"), ToolCall("g", id="b"))
+    bench.hear(CallTool("f", id="a"), CallTool("g", id="b"))
     bench.finish()
     assert (refused(bench, *outputs).kind, bench.run.status) == ("invalid", "requires_action")
     bench.submit(("a", "1"), ("b", "2"))
@@ -253,11 +255,11 @@ def test_outputs_must_be_exactly_those_that_are_waited_for(outputs: list[tuple[s
 
 def test_two_calls_of_one_id_or_arguments_of_no_call_are_the_engines_fault() -> None:
     bench = Bench()
-    with pytest.raises(ValueError, match="without a ToolCall"):
-        bench.hear(Arguments("{}"))
-    bench.hear(ToolCall("f", id="a"))
+    with pytest.raises(ValueError, match="without the call"):
+        bench.hear(MoreArguments("{}"))
+    bench.hear(CallTool("f", id="a"))
     with pytest.raises(ValueError, match="two tool calls"):
-        bench.hear(ToolCall("f", id="a"))
+        bench.hear(CallTool("f", id="a"))
 
 
 # -- bad ends --------------------------------------------------------------------------------------------------------
@@ -265,8 +267,8 @@ def test_two_calls_of_one_id_or_arguments_of_no_call_are_the_engines_fault() -> 
 
 def test_a_failure_ends_what_is_open_from_the_inside_out() -> None:
     bench = Bench()
-    bench.hear(ToolCall("f"), Text("half"))
-    assert bench.hear(Failure("It broke.", "invalid_prompt"), Text("unheard")) == [
+    bench.hear(CallTool("f"), Say("half"))
+    assert bench.hear(Fail("It broke.", "invalid_prompt"), Say("unheard")) == [
         "thread.message.incomplete",
         "thread.run.step.failed",
         "thread.run.step.failed",
@@ -293,8 +295,8 @@ def test_a_failure_ends_what_is_open_from_the_inside_out() -> None:
 )
 def test_an_answer_that_breaks_off_leaves_the_run_incomplete(reason: str, of_run: str | None, of_message: str) -> None:
     bench = Bench()
-    item = msgspec.convert({"reason": reason}, Incomplete)
-    assert bench.hear(Text("half"), item)[-3:] == [
+    item = msgspec.convert({"reason": reason}, BreakOff)
+    assert bench.hear(Say("half"), item)[-3:] == [
         "thread.message.incomplete",
         "thread.run.step.completed",
         "thread.run.incomplete",
@@ -308,10 +310,10 @@ def test_an_answer_that_breaks_off_leaves_the_run_incomplete(reason: str, of_run
 
 def test_a_cancelled_run_hears_nothing_more_and_settles() -> None:
     bench = Bench()
-    bench.hear(Text("half"))
+    bench.hear(Say("half"))
     bench.events += bench.machine.cancel()
     assert bench.since() == ["thread.run.cancelling"]
-    assert bench.hear(Text("more"), Failure("no")) == []
+    assert bench.hear(Say("more"), Fail("no")) == []
     assert bench.finish() == []
     bench.events += bench.machine.settle()
     assert bench.since() == ["thread.message.incomplete", "thread.run.step.cancelled", "thread.run.cancelled"]
@@ -322,7 +324,7 @@ def test_a_cancelled_run_hears_nothing_more_and_settles() -> None:
 
 def test_a_run_that_waits_for_outputs_can_be_cancelled() -> None:
     bench = Bench()
-    bench.hear(ToolCall("f", id="a"))
+    bench.hear(CallTool("f", id="a"))
     bench.finish()
     bench.machine.cancel()
     assert bench.run.required_action is None
@@ -342,7 +344,7 @@ def test_cancelling_twice_or_too_late_is_refused() -> None:
 
 def test_a_run_whose_time_is_over_expires_with_all_that_is_open() -> None:
     bench = Bench()
-    bench.hear(Text("half"))
+    bench.hear(Say("half"))
     bench.time = 2_000
     bench.events += bench.machine.expire()
     assert bench.since() == ["thread.message.incomplete", "thread.run.step.expired", "thread.run.expired"]
@@ -354,7 +356,7 @@ def test_a_run_whose_time_is_over_expires_with_all_that_is_open() -> None:
 
 def test_metadata_given_meanwhile_is_kept() -> None:
     bench = Bench()
-    bench.hear(Text("a"))
+    bench.hear(Say("a"))
     message = bench.answers[0]
     bench.store.update_message(bench.thread.id, message.id, MessageUpdateParams(metadata={"m": "1"}))
     bench.store.update_run(bench.thread.id, bench.run.id, RunUpdateParams(metadata={"r": "1"}))
@@ -364,7 +366,7 @@ def test_metadata_given_meanwhile_is_kept() -> None:
 
 def test_a_message_deleted_meanwhile_does_not_come_back() -> None:
     bench = Bench()
-    bench.hear(Text("a"))
+    bench.hear(Say("a"))
     bench.store.delete_message(bench.thread.id, bench.answers[0].id)
     assert "thread.message.completed" in bench.finish()
     assert bench.answers == ()
@@ -373,7 +375,7 @@ def test_a_message_deleted_meanwhile_does_not_come_back() -> None:
 def test_the_run_of_a_deleted_thread_ends_out_of_sight() -> None:
     bench = Bench()
     bench.store.delete_thread(bench.thread.id)
-    bench.hear(Text("a"))
+    bench.hear(Say("a"))
     assert bench.finish()[-1] == "thread.run.completed"
     with pytest.raises(StoreError):
         bench.store.retrieve_thread(bench.thread.id)

@@ -10,12 +10,13 @@ import msgspec
 import pytest
 from server_client import JSON, PATIENCE, events_of, names_of, next_events, serving, stopped, until
 
+import aiorunstream.server
 from aiorunstream.errors import StreamError
 from aiorunstream.events import RunEvent, ThreadMessageDelta
 from aiorunstream.models import Run
 from aiorunstream.operations import OPERATIONS
 from aiorunstream.protocol import RunProtocol
-from aiorunstream.server import AssistantsServer, Item, Text, ToolCall, Turn, _runs
+from aiorunstream.server import AssistantsServer, CallTool, Item, Say, ScriptedEngine, Turn, _runs
 from aiorunstream.server._handlers import handlers
 from aiorunstream.sse import SSEDecoder
 
@@ -31,9 +32,9 @@ class Slow:
         self.goes_on = asyncio.Event()
 
     async def reply(self, turn: Turn, /) -> AsyncIterator[Item]:
-        yield Text("one")
+        yield Say("one")
         await self.goes_on.wait()
-        yield Text(" two")
+        yield Say(" two")
 
 
 # -- streams ---------------------------------------------------------------------------------------------------------
@@ -151,6 +152,19 @@ async def test_a_run_goes_on_when_its_reader_leaves_and_the_server_sees_it_leave
         assert (await stopped(http, f"{path}/{protocol.run_id}"))["status"] == "completed"
 
 
+async def test_a_client_that_leaves_while_the_server_writes_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(engine=ScriptedEngine([["and "] * 50], repeat=True), delay=0.001) as (server, http):
+        for _ in range(8):
+            path, body = await http.runs()
+            async with http.stream(path, body) as response:
+                await response.content.readuntil(b"thread.message.delta")
+                response.close()
+            run = (await http.get(path))["data"][0]
+            assert (await stopped(http, f"{path}/{run['id']}"))["status"] == "completed"
+        await until(lambda: server.open_streams == 0)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 async def test_a_busy_thread_says_so() -> None:
     async with serving(engine=Slow()) as (_, http):
         path, body = await http.runs()
@@ -208,7 +222,7 @@ async def test_a_run_expires() -> None:
 async def test_an_engine_that_raises_fails_its_run_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         def reply(self, turn: Turn, /) -> Iterator[Item]:
-            yield Text("one")
+            yield Say("one")
             raise ZeroDivisionError
 
     with caplog.at_level(logging.CRITICAL, "aiorunstream.server"):
@@ -225,25 +239,42 @@ async def test_a_thousand_runs_stream_at_once_and_in_order() -> None:
 
     class Chorus:
         async def reply(self, turn: Turn, /) -> AsyncIterator[Item]:
-            yield Text("This")
+            yield Say("This")
             await all_open.wait()
             for word in (" is ", turn.user_text, "."):
-                yield Text(word)
+                yield Say(word)
 
     async with serving(engine=Chorus()) as (server, http):
         assistant_id = await http.assistant()
 
-        async def one(number: int) -> list[str]:
+        async def one(number: int) -> tuple[list[str], list[str]]:
             thread = {"messages": [{"role": "user", "content": f"number {number}"}]}
             async with http.stream("/threads/runs", {"assistant_id": assistant_id, "thread": thread}) as response:
                 events = await events_of(response)
-            assert events[-1].event == "thread.run.completed"
-            return [event.data.text for event in events if isinstance(event, ThreadMessageDelta)]
+            texts = [event.data.text for event in events if isinstance(event, ThreadMessageDelta)]
+            return texts, [event.event for event in events]
 
         reading = asyncio.gather(*(one(number) for number in range(1000)))
         await until(lambda: server.open_streams == 1000, 30)
         all_open.set()
-        assert await reading == [["This", " is ", f"number {number}", "."] for number in range(1000)]
+        answers = await reading
+        assert [texts for texts, _ in answers] == [["This", " is ", f"number {number}", "."] for number in range(1000)]
+        assert {tuple(names) for _, names in answers} == {
+            (
+                "thread.created",
+                "thread.run.created",
+                "thread.run.queued",
+                "thread.run.in_progress",
+                "thread.run.step.created",
+                "thread.run.step.in_progress",
+                "thread.message.created",
+                "thread.message.in_progress",
+                *["thread.message.delta"] * 4,
+                "thread.message.completed",
+                "thread.run.step.completed",
+                "thread.run.completed",
+            )
+        }
         await until(lambda: server.open_streams == 0)
 
 
@@ -263,7 +294,7 @@ async def test_closing_cuts_streams_off_without_an_end_mark() -> None:
 async def test_a_call_that_is_said_in_one_piece_comes_as_two_deltas() -> None:
     class Careful:
         async def reply(self, turn: Turn, /) -> AsyncIterator[Item]:
-            yield ToolCall("f", '{"a": 1}')
+            yield CallTool("f", '{"a": 1}')
 
     async with serving(engine=Careful()) as (_, http):
         path, body = await http.runs()
@@ -299,7 +330,7 @@ async def test_closing_does_not_wait_for_an_engine_that_will_not_stop(monkeypatc
 
     class Stubborn:
         async def reply(self, turn: Turn, /) -> AsyncIterator[Item]:
-            yield Text("one")
+            yield Say("one")
             while not released.is_set():
                 with contextlib.suppress(asyncio.CancelledError):
                     await released.wait()
@@ -315,6 +346,12 @@ async def test_closing_does_not_wait_for_an_engine_that_will_not_stop(monkeypatc
 
 
 # -- other operations ------------------------------------------------------------------------------------------------
+
+
+def test_no_name_of_the_server_is_one_of_the_client_too() -> None:
+    assert not set(aiorunstream.server.__all__) & set(aiorunstream.__all__)
+    for name in aiorunstream.server.__all__:
+        assert getattr(aiorunstream.server, name).__doc__, name
 
 
 def test_every_operation_has_a_handler_and_no_handler_is_without_one() -> None:

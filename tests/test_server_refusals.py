@@ -1,14 +1,18 @@
 """What the embedded server refuses, in the protocol's words, and what it survives."""
 
+import asyncio
 import io
+import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 import pytest
-from server_client import serving
+from server_client import PATIENCE, serving, stopped
 
 from aiorunstream.errors import ConfigurationError
-from aiorunstream.server import AssistantsServer
+from aiorunstream.operations import OPERATIONS
+from aiorunstream.server import AssistantsServer, CallTool, ScriptedEngine
 
 
 @pytest.mark.parametrize(
@@ -61,6 +65,49 @@ async def test_a_body_that_cannot_be_meant_is_refused_and_the_server_lives_on(
         await http.post("/threads")
 
 
+@pytest.mark.parametrize(
+    "hostile", ["x" * 2000, "..%2F..%2Fetc", "%00", "%FF%0A", "%F0%9F%98%80", "%7B%7D", "a%20b", "%25s"]
+)
+async def test_every_operation_refuses_a_hostile_id(hostile: str) -> None:
+    async with serving() as (_, http):
+        for operation in OPERATIONS:
+            if "{" not in operation.path:
+                continue
+            path = re.sub(r"\{\w+\}", hostile, operation.path)
+            status, _error = await http.refused(operation.method, path, {} if operation.method == "POST" else None)
+            assert 400 <= status < 500, operation.name
+        await http.post("/threads")
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'"x"', b"7", b'{"a":' * 200 + b"1" + b"}" * 200, b'{"metadata": "\xff"}', b'{"\x00": 1}']
+)
+async def test_every_operation_with_a_body_refuses_one_that_cannot_be_meant(body: bytes) -> None:
+    async with serving() as (server, http):
+        path, made = await http.runs()
+        thread_id = path.split("/")[2]
+        run_id = (await http.post(path, made))["id"]
+        message_id = (await http.get(f"/threads/{thread_id}/messages"))["first_id"]
+        ids = {"thread_id": thread_id, "run_id": run_id, "message_id": message_id, **made}
+        for operation in OPERATIONS:
+            if operation.body is None:
+                continue
+            url = server.base_url + operation.path.format(**ids)
+            headers = {"Content-Type": "application/json"}
+            async with http.session.post(url, data=body, headers=headers) as response:
+                answer = msgspec.json.decode(await response.read())
+            assert (response.status, list(answer)) == (400, ["error"]), operation.name
+
+
+async def test_a_request_line_without_end_is_refused_by_aiohttp_itself(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.CRITICAL, "aiohttp.server"):
+        async with serving() as (server, http):
+            async with http.session.get(f"{server.base_url}/threads/{'x' * 9000}") as response:
+                assert response.status == 400  # in plain text: no handler of ours sees such a request
+                assert "8190" in await response.text()
+            await http.post("/threads")
+
+
 async def test_a_large_body_is_refused_also_when_its_size_is_not_said() -> None:
     async def drip() -> AsyncIterator[bytes]:
         for _ in range(90):
@@ -77,6 +124,68 @@ async def test_stream_must_be_a_boolean() -> None:
         path, body = await http.runs()
         status, error = await http.refused("POST", path, {**body, "stream": "yes"})
         assert (status, error["param"]) == (400, "stream")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "param", "message"),
+    [
+        ([], "tool_outputs", "Outputs are missing for the tool calls a, b."),
+        ([{"tool_call_id": "a", "output": "1"}], "tool_outputs", "Outputs are missing for the tool calls b."),
+        ([{"tool_call_id": "x", "output": "1"}], "tool_outputs[0].tool_call_id", "The run waits for no tool call 'x'."),
+        (
+            [{"tool_call_id": "a", "output": "1"}, {"tool_call_id": "a", "output": "2"}],
+            "tool_outputs[1].tool_call_id",
+            "There are two outputs for the tool call 'a'.",
+        ),
+        ([{"output": "1"}], "tool_outputs[0]", "missing required field `tool_call_id`"),
+        ([{"tool_call_id": "a", "output": 1}], "tool_outputs[0].output", "Expected `str`, got `int`"),
+        ("a", "tool_outputs", "must be a list"),
+    ],
+)
+async def test_tool_outputs_that_are_not_those_waited_for_are_refused(
+    outputs: object, param: str, message: str
+) -> None:
+    engine = ScriptedEngine([[CallTool("f", id="a"), CallTool("f", id="b")], "done"])
+    async with serving(engine=engine) as (_, http):
+        path, body = await http.runs()
+        run_path = f"{path}/{(await http.post(path, body))['id']}"
+        await stopped(http, run_path)
+        for stream in (False, True):
+            sent = {"tool_outputs": outputs, "stream": stream}
+            status, error = await http.refused("POST", f"{run_path}/submit_tool_outputs", sent)
+            assert (status, error["type"], error["param"]) == (400, "invalid_request_error", param)
+            assert message in error["message"]
+        right = {"tool_outputs": [{"tool_call_id": id, "output": ""} for id in ("b", "a")]}
+        await http.post(f"{run_path}/submit_tool_outputs", right)
+        assert (await stopped(http, run_path))["status"] == "completed"
+        status, error = await http.refused("POST", f"{run_path}/submit_tool_outputs", right)
+        assert (status, error["message"].endswith("its status is 'completed'.")) == (400, True)
+
+
+async def test_tool_outputs_that_come_too_late_are_refused() -> None:
+    async with serving(engine=ScriptedEngine([CallTool("f", id="a")]), expires_after=0.05) as (_, http):
+        path, body = await http.runs()
+        run = await http.post(path, body)
+        async with asyncio.timeout(PATIENCE):
+            while (await http.get(f"{path}/{run['id']}"))["status"] != "expired":
+                await asyncio.sleep(0.01)
+        sent = {"tool_outputs": [{"tool_call_id": "a", "output": "1"}]}
+        status, error = await http.refused("POST", f"{path}/{run['id']}/submit_tool_outputs", sent)
+        assert (status, error["message"]) == (400, f"Run {run['id']} has expired: its tool outputs come too late.")
+
+
+async def test_vector_stores_are_not_made_in_secret_or_dropped_in_silence() -> None:
+    resources = {"tool_resources": {"file_search": {"vector_stores": [{"file_ids": ["file_1"]}]}}}
+    async with serving() as (_, http):
+        assistant_id = await http.assistant()
+        for path, body, where in (
+            ("/threads", resources, ""),
+            ("/assistants", {"model": "parrot", **resources}, ""),
+            ("/threads/runs", {"assistant_id": assistant_id, "thread": resources}, "thread."),
+        ):
+            status, error = await http.refused("POST", path, body)
+            assert (status, error["code"]) == (400, "unsupported_parameter")
+            assert error["param"] == f"{where}tool_resources.file_search.vector_stores"
 
 
 async def test_without_the_right_key_nothing_is_done_and_the_key_is_not_repeated() -> None:

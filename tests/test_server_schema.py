@@ -11,9 +11,30 @@ import msgspec
 import pytest
 from server_client import JSON, Http, serving, stopped
 
-from aiorunstream.models import RequiredActionFunctionToolCall, Run
+from aiorunstream.models import FileSearchResult, FileSearchResultContent, RequiredActionFunctionToolCall, Run, Usage
 from aiorunstream.operations import OPERATIONS
-from aiorunstream.server import Failure, Incomplete, Item, Text, ToolCall, Turn
+from aiorunstream.server import (
+    BreakOff,
+    CallTool,
+    Cancel,
+    Cite,
+    DrawImage,
+    EndStep,
+    Expire,
+    Fail,
+    Item,
+    LinkFile,
+    MoreArguments,
+    MoreCode,
+    PrintLogs,
+    Refuse,
+    RunCode,
+    Say,
+    ScriptedEngine,
+    SearchFiles,
+    SendError,
+    ShowImage,
+)
 from aiorunstream.sse import SSEDecoder
 
 WEATHER = {
@@ -169,40 +190,113 @@ async def test_every_event_of_a_tool_round_trip_is_as_described(published: Descr
         assert "thread.message.delta" in names
 
 
-class Told:
-    """Says what it was told."""
+FOUND = FileSearchResult("file_1", "a.txt", 0.5, (FileSearchResultContent(text="so it is"),))
+EVERYTHING: list[Item] = [
+    "Look",
+    Cite("【1】", "file_1", "so it is"),
+    Cite("【2】", "file_2"),
+    LinkFile("sandbox:/a", "file_3"),
+    ShowImage("file_4", "low"),
+    ShowImage("file_5"),
+    Refuse("I will not."),
+    "",
+    Usage(1, 2, 3),
+    EndStep(),
+    "",
+    RunCode("1"),
+    MoreCode("+1"),
+    PrintLogs("2"),
+    DrawImage("file_6"),
+    EndStep(),
+    RunCode(),
+    SearchFiles((FOUND, FileSearchResult("file_2"))),
+    CallTool("f", "{"),
+    MoreArguments("}"),
+    SearchFiles(),
+    "half",
+]
+INCLUDE = "include[]=step_details.tool_calls[*].file_search.results[*].content"
 
-    def __init__(self, *items: Item) -> None:
-        self.items = items
 
-    def reply(self, turn: Turn, /) -> tuple[Item, ...]:
-        return self.items
+@pytest.mark.parametrize("end", [None, Fail("no"), BreakOff(), BreakOff("content_filter"), Expire(), Cancel()])
+@pytest.mark.parametrize("query", ["", f"?{INCLUDE}"])
+async def test_every_event_and_object_of_everything_an_engine_can_say_is_as_described(
+    published: Description, end: Item | None, query: str
+) -> None:
+    async with serving(engine=ScriptedEngine([[*EVERYTHING, end] if end else EVERYTHING, "done"])) as (_, http):
+        client = Checked(http, published)
+        path, body = await http.runs()
+        run, _ = await client.stream(path + query, body)
+        for list_path in (
+            f"{path.removesuffix('/runs')}/messages",
+            f"{path}/{run.id}/steps",
+            f"{path}/{run.id}/steps{query}",
+        ):
+            assert len((await client.ask("GET", list_path))["data"]) > 3
+        if end is None:
+            run, _ = await client.stream(f"{path}/{run.id}/submit_tool_outputs", {"tool_outputs": outputs(run)})
+            assert run.status == "completed"
+
+
+async def test_contents_that_were_found_are_shown_to_those_who_ask(published: Description) -> None:
+    async with serving(engine=ScriptedEngine([[SearchFiles((FOUND,))]], repeat=True)) as (_, http):
+        client = Checked(http, published)
+        for query, shown in (("", False), (f"?{INCLUDE}", True), (f"?{INCLUDE.replace('[]', '', 1)}", True)):
+            path, body = await http.runs()
+            async with http.stream(path + query, body) as response:
+                wire = await response.read()
+            assert (b"so it is" in wire) == shown
+            run = msgspec.json.decode(SSEDecoder().feed(wire)[0].data, type=Run)
+            steps = await client.ask("GET", f"{path}/{run.id}/steps{query}")
+            step = await client.ask("GET", f"{path}/{run.id}/steps/{steps['first_id']}{query}")
+            assert steps["data"] == [step]
+            assert ("so it is" in str(step)) == shown
+
+
+async def test_an_error_event_is_as_described(published: Description) -> None:
+    async with serving(engine=ScriptedEngine([[SendError("Overloaded.")]])) as (_, http):
+        path, body = await http.runs()
+        async with http.stream(path, body) as response:
+            last = SSEDecoder().feed(await response.read())[-1]
+        published.check(msgspec.json.decode(last.data), published.events["error"])
+
+
+async def test_a_run_has_its_assistants_tools_also_where_they_are_more_than_described(published: Description) -> None:
+    """The description lets an assistant have 128 tools and a run 20; a run takes over all of its assistant's."""
+    tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(21)]
+    async with serving() as (_, http):
+        path, body = await http.runs(tools=tools)
+        run = await http.post(path, body)
+        assert len(run["tools"]) == 21
+        published.check_answer({**run, "tools": run["tools"][:20]}, "POST", path)
+        with pytest.raises(AssertionError, match="too long"):
+            published.check_answer(run, "POST", path)
 
 
 @pytest.mark.parametrize(
     ("items", "end"),
     [
-        ([Text("half"), Failure("It broke.", "invalid_prompt")], "failed"),
-        ([ToolCall("f", "{}"), Failure("It broke.")], "failed"),
-        ([Text("half"), Incomplete()], "incomplete"),
-        ([Text("half"), Incomplete("content_filter")], "incomplete"),
-        ([ToolCall("f"), Incomplete("max_prompt_tokens")], "incomplete"),
+        ([Say("half"), Fail("It broke.", "invalid_prompt")], "failed"),
+        ([CallTool("f", "{}"), Fail("It broke.")], "failed"),
+        ([Say("half"), BreakOff()], "incomplete"),
+        ([Say("half"), BreakOff("content_filter")], "incomplete"),
+        ([CallTool("f"), BreakOff("max_prompt_tokens")], "incomplete"),
         ([], "completed"),
     ],
 )
 async def test_every_event_of_a_bad_end_is_as_described(published: Description, items: list[Item], end: str) -> None:
-    async with serving(engine=Told(*items)) as (_, http):
+    async with serving(engine=ScriptedEngine([items])) as (_, http):
         path, body = await http.runs()
         run, names = await Checked(http, published).stream(path, body)
         assert (run.status, names[-2]) == (end, f"thread.run.{end}")
 
 
 async def test_every_event_of_an_expired_and_a_cancelled_run_is_as_described(published: Description) -> None:
-    async with serving(engine=Told(*[Text("and ")] * 100), delay=0.01, expires_after=0.05) as (_, http):
+    async with serving(engine=ScriptedEngine([["and "] * 100]), delay=0.01, expires_after=0.05) as (_, http):
         path, body = await http.runs()
         run, _ = await Checked(http, published).stream(path, body)
         assert run.status == "expired"
-    async with serving(engine=Told(*[Text("and ")] * 1000), delay=0.01) as (server, http):
+    async with serving(engine=ScriptedEngine([["and "] * 1000]), delay=0.01) as (server, http):
         path, body = await http.runs()
         client = Checked(http, published)
         async with http.stream(path, body) as response:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from aiorunstream.intake import Paging, StoreError, read_paging, read_params
+from aiorunstream.intake import Paging, StoreError, read_params
 from aiorunstream.models import (
     Assistant,
     FunctionTool,
@@ -88,6 +88,50 @@ def test_tools_given_as_dicts_are_kept_as_typed_objects(assistant: Assistant) ->
     assert tool.function.name == "get_weather"
 
 
+def test_an_assistant_may_be_kept_under_a_given_id(store: Store) -> None:
+    params = AssistantCreateParams(model="parrot")
+    made = store.create_assistant(params, id="asst_mine")
+    assert store.retrieve_assistant("asst_mine") == made
+    assert store.list_assistants(Paging()).data == (made,)
+    for bad in ("asst_mine", "", "a/b", "..", "two words"):
+        with pytest.raises(StoreError) as caught:
+            store.create_assistant(params, id=bad)
+        assert (caught.value.kind, caught.value.param) == ("invalid", "id")
+    assert len(store.list_assistants(Paging()).data) == 1
+
+
+@pytest.mark.parametrize(
+    ("resources", "place"),
+    [
+        ({"file_search": {"vector_stores": []}}, "file_search.vector_stores"),
+        ({"file_search": {"vector_store_ids": ["a", "b"]}}, "file_search.vector_store_ids"),
+        ({"code_interpreter": {"file_ids": ["a"] * 21}}, "code_interpreter.file_ids"),
+        ({"code_interpreter": {"file_ids": "a"}}, "code_interpreter.file_ids"),
+        ({"file_search": 3}, "file_search"),
+    ],
+)
+def test_tool_resources_that_are_not_to_be_had_are_refused_by_name(
+    store: Store, assistant: Assistant, resources: dict[str, object], place: str
+) -> None:
+    def on_a_thread() -> object:
+        return store.create_thread(ThreadCreateParams(tool_resources=resources))
+
+    def with_a_run() -> object:
+        thread = {"tool_resources": resources}
+        return store.create_thread_and_run(ThreadCreateAndRunParams(assistant_id=assistant.id, thread=thread))
+
+    assert refused(on_a_thread).param == f"tool_resources.{place}"
+    assert refused(with_a_run).param == f"thread.tool_resources.{place}"
+
+
+def test_tool_resources_may_be_empty(store: Store) -> None:
+    resources = {"file_search": {"vector_stores": None, "vector_store_ids": ["vs_1"]}, "code_interpreter": None}
+    thread = store.create_thread(ThreadCreateParams(tool_resources=resources))
+    assert thread.tool_resources is not None
+    assert thread.tool_resources.file_search is not None
+    assert thread.tool_resources.file_search.vector_store_ids == ("vs_1",)
+
+
 def test_a_response_format_is_read(store: Store) -> None:
     schema = {"type": "json_schema", "json_schema": {"name": "answer"}}
     made = store.create_assistant(AssistantCreateParams(model="m", response_format=schema))
@@ -153,6 +197,8 @@ def test_content_is_text_or_parts(store: Store, thread: Thread) -> None:
         ([{"type": "text"}], "content[0]"),
         ([{"type": "smell"}], "content[0].type"),
         ([{"type": "image_url", "image_url": {"url": 3}}], "content[0].image_url.url"),
+        ([{"type": "image_url", "image_url": {"url": "a", "detail": "vast"}}], "content[0].image_url.detail"),
+        ([{"type": "image_file", "image_file": {"file_id": "a", "detail": "vast"}}], "content[0].image_file.detail"),
     ],
 )
 def test_content_that_is_none_is_refused_by_place(store: Store, thread: Thread, content: object, param: str) -> None:
@@ -225,17 +271,6 @@ def test_an_empty_list_has_no_ends(store: Store, thread: Thread) -> None:
     assert (page.data, page.first_id, page.last_id, page.has_more) == ((), None, None, False)
 
 
-@pytest.mark.parametrize("limit", ["0", "101", "-1", "1.5", "", "ten", "9" * 5000, " 5"])
-def test_a_limit_out_of_bounds_is_refused(limit: str) -> None:
-    assert refused(lambda: read_paging({"limit": limit})).param == "limit"
-
-
-def test_a_query_of_a_list_is_read() -> None:
-    assert read_paging({}) == Paging(20, "desc")
-    assert read_paging({"limit": "100", "order": "asc", "after": "a", "before": "b"}) == Paging(100, "asc", "a", "b")
-    assert refused(lambda: read_paging({"order": "up"})).param == "order"
-
-
 # -- runs ------------------------------------------------------------------------------------------------------------
 
 
@@ -283,6 +318,23 @@ def test_a_thread_has_one_active_run(store: Store, thread: Thread, assistant: As
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"tools": [{"type": "magic"}]}, "tools[0].type"),
         ({"tools": [{"type": "function", "function": {"name": "no spaces"}}]}, "tools[0].function.name"),
+        (
+            {"tools": [{"type": "file_search", "file_search": {"max_num_results": 51}}]},
+            "tools[0].file_search.max_num_results",
+        ),
+        (
+            {"tools": [{"type": "file_search", "file_search": {"ranking_options": {"ranker": "auto"}}}]},
+            "tools[0].file_search.ranking_options.score_threshold",
+        ),
+        (
+            {
+                "tools": [
+                    {"type": "file_search", "file_search": {"ranking_options": {"score_threshold": 0, "ranker": "x"}}}
+                ]
+            },
+            "tools[0].file_search.ranking_options.ranker",
+        ),
+        ({"truncation_strategy": {"type": "auto", "last_messages": 0}}, "truncation_strategy.last_messages"),
         ({"additional_messages": [{"role": "user"}]}, "additional_messages[0].content"),
         ({"metadata": {"a": 1}}, "metadata"),
         ({"temperature": "hot"}, "temperature"),

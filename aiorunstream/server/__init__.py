@@ -1,17 +1,56 @@
-"""The embedded server, and what its engine may be made of."""
+"""The embedded server, what answers in it, and what an engine may say."""
 
-from ..engine import Arguments, DefaultEngine, Engine, Failure, Incomplete, Item, Text, ToolCall, Turn
+from ..engine import DefaultEngine, Engine, Turn
+from ..items import (
+    BreakOff,
+    CallTool,
+    Cancel,
+    Cite,
+    DrawImage,
+    EndStep,
+    Expire,
+    Fail,
+    Item,
+    LinkFile,
+    MoreArguments,
+    MoreCode,
+    Pause,
+    PrintLogs,
+    Refuse,
+    RunCode,
+    Say,
+    SearchFiles,
+    SendError,
+    ShowImage,
+)
+from ..scripted import Reply, ScriptedEngine
 from ._server import AssistantsServer
 
 __all__ = [
-    "Arguments",
     "AssistantsServer",
+    "BreakOff",
+    "CallTool",
+    "Cancel",
+    "Cite",
     "DefaultEngine",
+    "DrawImage",
+    "EndStep",
     "Engine",
-    "Failure",
-    "Incomplete",
+    "Expire",
+    "Fail",
     "Item",
-    "Text",
-    "ToolCall",
+    "LinkFile",
+    "MoreArguments",
+    "MoreCode",
+    "Pause",
+    "PrintLogs",
+    "Refuse",
+    "Reply",
+    "RunCode",
+    "Say",
+    "ScriptedEngine",
+    "SearchFiles",
+    "SendError",
+    "ShowImage",
     "Turn",
 ]

@@ -64,25 +64,28 @@ def _objects(store: Store) -> dict[str, Handler]:
         "update_run": lambda asked: store.update_run(
             asked["thread_id"], asked["run_id"], asked.params(RunUpdateParams)
         ),
-        "list_run_steps": lambda asked: store.list_run_steps(asked["thread_id"], asked["run_id"], asked.paging()),
+        "list_run_steps": lambda asked: store.list_run_steps(
+            asked["thread_id"], asked["run_id"], asked.paging(), with_contents=asked.with_contents
+        ),
         "retrieve_run_step": lambda asked: store.retrieve_run_step(
-            asked["thread_id"], asked["run_id"], asked["step_id"]
+            asked["thread_id"], asked["run_id"], asked["step_id"], with_contents=asked.with_contents
         ),
     }
 
 
 def _runs(store: Store, runs: Runs) -> dict[str, Handler]:
     def create_run(asked: Asked) -> object:
-        run = store.create_run(asked["thread_id"], asked.params(RunCreateParams))
-        return _answer(run, runs.begin(run, listen=asked.stream))
+        run, listener = store.create_run(asked["thread_id"], asked.params(RunCreateParams)), _listener(asked)
+        return _answer(runs.begin(run, listener), listener)
 
     def create_thread_and_run(asked: Asked) -> object:
-        run = store.create_thread_and_run(asked.params(ThreadCreateAndRunParams))
-        return _answer(run, runs.begin(run, listen=asked.stream, thread_is_new=True))
+        run, listener = store.create_thread_and_run(asked.params(ThreadCreateAndRunParams)), _listener(asked)
+        return _answer(runs.begin(run, listener, thread_is_new=True), listener)
 
     def submit_tool_outputs(asked: Asked) -> object:
         params = asked.params(RunSubmitToolOutputsParams)
-        return _answer(*runs.submit(asked["thread_id"], asked["run_id"], params, listen=asked.stream))
+        listener = _listener(asked)
+        return _answer(runs.submit(asked["thread_id"], asked["run_id"], params, listener), listener)
 
     return {
         "create_run": create_run,
@@ -90,6 +93,10 @@ def _runs(store: Store, runs: Runs) -> dict[str, Handler]:
         "submit_tool_outputs": submit_tool_outputs,
         "cancel_run": lambda asked: runs.cancel(asked["thread_id"], asked["run_id"]),
     }
+
+
+def _listener(asked: Asked) -> Listener | None:
+    return Listener(with_contents=asked.with_contents) if asked.stream else None
 
 
 def _answer(run: Run, listener: Listener | None) -> object:

@@ -20,12 +20,16 @@ P = TypeVar("P", bound=Params)
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """One request: the ids in its path, its query, and its JSON body with `stream` taken out."""
+    """One request: the ids in its path, its query, and its JSON body with `stream` taken out.
+
+    `with_contents` says that it asks to include the contents of what file searches found.
+    """
 
     ids: Mapping[str, str]
     query: Mapping[str, str]
     body: Mapping[str, object]
     stream: bool = False
+    with_contents: bool = False
 
     def params(self, kind: type[P]) -> P:
         """The body as parameters. Raises `StoreError`."""
@@ -46,15 +50,22 @@ async def read_request(operation: Operation[object], request: web.Request) -> As
         RequestError: its body is no JSON object, too large, too deep or not said to be JSON; or `include[]` or
             `stream` is not what it may be.
     """
-    if "include[]" in operation.query:
-        for value in request.query.getall("include[]", []):
-            if value not in _INCLUDES:
-                raise RequestError(400, f"include[] cannot be {value!r:.80}.", param="include[]")
+    included = _read_includes(request) if "include[]" in operation.query else []
     body = {} if operation.body is None else _read_json(await _read_body(request), request.content_type)
     stream = body.pop("stream", None) if operation.streams else None
     if not isinstance(stream, (bool, type(None))):
         raise RequestError(400, "stream must be true, false or null.", param="stream")
-    return Asked(dict(request.match_info), dict(request.query), body, bool(stream))
+    return Asked(dict(request.match_info), dict(request.query), body, bool(stream), bool(included))
+
+
+def _read_includes(request: web.Request) -> list[str]:
+    # OpenAI repeats `include[]`; Azure joins the values of `include` with commas.
+    joined = [value for values in request.query.getall("include", []) for value in values.split(",")]
+    found = [*request.query.getall("include[]", []), *joined]
+    for value in found:
+        if value not in _INCLUDES:
+            raise RequestError(400, f"include[] cannot be {value!r:.80}.", param="include[]")
+    return found
 
 
 async def _read_body(request: web.Request) -> bytes:

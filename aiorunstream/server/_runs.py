@@ -7,9 +7,13 @@ from contextlib import aclosing
 
 import msgspec
 
-from ..engine import Arguments, Engine, Failure, Item, Text
-from ..machine import Events, RunMachine, not_cancellable, not_waiting
-from ..models import STOPPING_RUN_STATUSES, Run
+from ..calls import without_contents
+from ..engine import Engine
+from ..events import AssistantStreamEvent, ErrorEvent
+from ..items import PIECES, Fail, Item, Pause
+from ..machine import Events, RunMachine, not_cancellable
+from ..models import STOPPING_RUN_STATUSES, Run, RunStep
+from ..outputs import not_waiting
 from ..params import RunSubmitToolOutputsParams
 from ..sse import encode
 from ..store import Store
@@ -23,23 +27,37 @@ _LEAVE_WITHIN = 1.0
 
 
 class Listener:
-    """What one stream is still to be sent. One task reads."""
+    """What one stream is still to be sent. One task reads.
 
-    def __init__(self) -> None:
+    `with_contents` says whether it is shown the contents of what file searches found.
+    """
+
+    def __init__(self, *, with_contents: bool = False) -> None:
+        self._with_contents = with_contents
         self._chunks: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
         self.was_cut = False
 
-    def push(self, chunk: bytes) -> None:
-        """Adds bytes."""
-        self._chunks.append(chunk)
+    def push(self, event: AssistantStreamEvent) -> None:
+        """Adds an event; nothing comes after an error."""
+        data: object = event.data
+        if isinstance(data, RunStep) and not self._with_contents:
+            data = without_contents(data)
+        self._chunks.append(encode(msgspec.json.encode(data), event=event.event))
+        self._ended = self._ended or isinstance(event, ErrorEvent)
         self._wake()
 
     def end(self) -> None:
         """Adds the end mark; nothing comes after it."""
+        self._chunks.append(_DONE)
         self._ended = True
-        self.push(_DONE)
+        self._wake()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more may be added."""
+        return self._ended
 
     def cut(self) -> None:
         """Ends the stream as a server that dies would: without the mark, whatever is still to be sent."""
@@ -76,6 +94,9 @@ class Runs:
     Args:
         delay: seconds before each piece of an answer.
         expires_after: seconds until a run that is not over expires.
+
+    Attributes:
+        tokens_spent: by all runs that are over.
     """
 
     def __init__(self, store: Store, engine: Engine, *, delay: float, expires_after: float) -> None:
@@ -86,27 +107,26 @@ class Runs:
         self._live: dict[str, _Live] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: set[Listener] = set()
+        self.tokens_spent = 0
 
-    def begin(self, run: Run, *, listen: bool, thread_is_new: bool = False) -> Listener | None:
-        """Sets a queued run going; returns what its stream is to be sent, where somebody listens."""
+    def begin(self, run: Run, listener: Listener | None, *, thread_is_new: bool = False) -> Run:
+        """Sets a queued run going, for somebody who listens or for nobody."""
         machine = RunMachine(self._store, run)
         expiry = asyncio.get_running_loop().call_later(self._expires_after, self._expire, run.id)
         live = self._live[run.id] = _Live(machine, expiry)
-        listener = self._listen(live, listen=listen)
+        self._listen(live, listener)
         self._go_on(live, machine.start(thread_is_new=thread_is_new))
-        return listener
+        return machine.run
 
-    def submit(
-        self, thread_id: str, run_id: str, params: RunSubmitToolOutputsParams, *, listen: bool
-    ) -> tuple[Run, Listener | None]:
+    def submit(self, thread_id: str, run_id: str, params: RunSubmitToolOutputsParams, listener: Listener | None) -> Run:
         """Sets a run that waited for tool outputs going again. Raises `StoreError`."""
         run = self._store.retrieve_run(thread_id, run_id)
         if (live := self._live.get(run_id)) is None:
             raise not_waiting(run)
         events = live.machine.submit(params)
-        listener = self._listen(live, listen=listen)
+        self._listen(live, listener)
         self._go_on(live, events)
-        return live.machine.run, listener
+        return live.machine.run
 
     def cancel(self, thread_id: str, run_id: str) -> Run:
         """Has a run cancelled; it is so a moment later. Raises `StoreError`."""
@@ -141,27 +161,24 @@ class Runs:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _listen(self, live: _Live, *, listen: bool) -> Listener | None:
-        live.listener = Listener() if listen else None
-        if live.listener is not None:
-            self._listeners.add(live.listener)
-        return live.listener
+    def _listen(self, live: _Live, listener: Listener | None) -> None:
+        live.listener = listener
+        if listener is not None:
+            self._listeners.add(listener)
 
     def _publish(self, live: _Live, events: Events) -> None:
         """Sends events to the run's listener, if it still has one, and closes what the last of them ends."""
-        listener = live.listener
+        run, listener = live.machine.run, live.listener
         if listener is not None and listener in self._listeners:
             for event in events:
-                listener.push(encode(msgspec.json.encode(event.data), event=event.event))
-        run = live.machine.run
-        if run.status not in STOPPING_RUN_STATUSES:
-            return
-        if listener is not None:
-            listener.end()
+                listener.push(event)
+            if run.status in STOPPING_RUN_STATUSES:
+                listener.end()
+        if listener is not None and (listener.is_ended or run.status in STOPPING_RUN_STATUSES):
             live.listener = None
-        if run.is_terminal:
+        if run.is_terminal and self._live.pop(run.id, None) is not None:
             live.expiry.cancel()
-            self._live.pop(run.id, None)
+            self.tokens_spent += run.usage.total_tokens if run.usage is not None else 0
 
     def _go_on(self, live: _Live, events: Events) -> None:
         self._publish(live, events)
@@ -182,14 +199,16 @@ class Runs:
             self._publish(live, machine.finish())
         except Exception as error:  # an engine is somebody else's code; its run must still end
             _logger.exception("the engine failed in run %s", machine.run.id)
-            self._publish(live, machine.take(Failure(f"The engine failed: {type(error).__name__}.")))
+            self._publish(live, machine.take(Fail(f"The engine failed: {type(error).__name__}.")))
 
     async def _paced(self, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Item, None]:
         try:
             said = 0
             async for item in _each(items):
                 said += 1
-                if self._delay > 0 and isinstance(item, (Text, Arguments)):
+                if isinstance(item, Pause):
+                    await asyncio.sleep(item.seconds)
+                elif self._delay > 0 and isinstance(item, PIECES):
                     await asyncio.sleep(self._delay)
                 elif said % _ITEMS_BETWEEN_BREATHS == 0:
                     await asyncio.sleep(0)

@@ -20,6 +20,7 @@ from ..operations import OPERATIONS, Operation
 from ..store import EXPIRES_AFTER, Store
 from ._answers import RequestError, error_answer, json_answer, refusal
 from ._handlers import Streamed, handlers
+from ._limits import RateWindow
 from ._requests import MAX_BODY_BYTES, read_request
 from ._runs import Listener, Runs
 
@@ -83,6 +84,7 @@ class AssistantsServer:
         self.store = Store(clock=time.time, new_id=_new_id, expires_after=expires_after)
         self._runs = Runs(self.store, engine or DefaultEngine(), delay=delay, expires_after=expires_after)
         self._handlers = handlers(self.store, self._runs)
+        self._limits = RateWindow(clock=time.monotonic, tokens=lambda: self._runs.tokens_spent)
         self._runner: web.AppRunner | None = None
         self.requests: deque[tuple[str, str]] = deque(maxlen=_REQUESTS_KEPT)
         self.open_streams = 0
@@ -150,6 +152,7 @@ class AssistantsServer:
         """Counts and admits the request, and makes an answer of whatever goes wrong."""
         request[_STARTED] = time.perf_counter()
         self.requests.append((request.method, request.path))
+        self._limits.count()
         try:
             if not self._admits(request):
                 return error_answer(401, "Incorrect API key provided.", code="invalid_api_key")
@@ -204,6 +207,8 @@ class AssistantsServer:
                 request.transport.abort()
             else:
                 await response.write_eof()
+        except ConnectionError:
+            pass  # the client has left between two events, as it may
         finally:
             self.open_streams -= 1
             self._runs.leave(listener)
@@ -214,6 +219,7 @@ class AssistantsServer:
         now = time.perf_counter()
         took = now - request.get(_STARTED, now)  # an Expect header is refused before the middleware sees the request
         response.headers["openai-processing-ms"] = str(int(took * 1000))
+        response.headers.update(self._limits.headers())
 
     async def _cut_streams(self, _app: web.Application) -> None:
         self._runs.cut_streams()

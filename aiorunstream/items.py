@@ -1,0 +1,199 @@
+"""What an engine may say, one Struct a kind of thing. `machine` makes the protocol's events of them.
+
+    yield "Let me see. "
+    yield CallTool("get_weather", '{"city": "Oslo"}')
+
+Things that are said in pieces (text, arguments, code, logs) go on until something else is said.
+"""
+
+import math
+from typing import Literal, get_args
+
+import msgspec
+
+from .models import FileSearchResult, Usage
+
+# -- messages --------------------------------------------------------------------------------------------------------
+
+
+class Say(msgspec.Struct, frozen=True):
+    """A piece of text. Pieces that follow each other are one text of one message; a plain `str` means the same."""
+
+    text: str
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """A piece of a refusal: the model declines."""
+
+    text: str
+
+
+class ShowImage(msgspec.Struct, frozen=True):
+    """An image in the message, by the id of its file."""
+
+    file_id: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class Cite(msgspec.Struct, frozen=True):
+    """A piece of text, such as "【1】", that cites a file. `quote` is only in the delta, as at OpenAI."""
+
+    text: str
+    file_id: str
+    quote: str | None = None
+
+
+class LinkFile(msgspec.Struct, frozen=True):
+    """A piece of text, such as "sandbox:/plot.csv", that stands for a file which the code interpreter made."""
+
+    text: str
+    file_id: str
+
+
+# -- tools -----------------------------------------------------------------------------------------------------------
+
+
+class CallTool(msgspec.Struct, frozen=True):
+    """A call of one of the run's functions; the run waits for its output once the turn is over.
+
+    `arguments` is JSON text, whole or its beginning; without an `id` the call is given one.
+    """
+
+    name: str
+    arguments: str = ""
+    id: str | None = None
+
+
+class MoreArguments(msgspec.Struct, frozen=True):
+    """A further piece of the arguments of the function call just before."""
+
+    text: str
+
+
+class RunCode(msgspec.Struct, frozen=True):
+    """A use of the code interpreter. `code` is whole or its beginning; without an `id` the call is given one."""
+
+    code: str = ""
+    id: str | None = None
+
+
+class MoreCode(msgspec.Struct, frozen=True):
+    """A further piece of the code just before."""
+
+    text: str
+
+
+class PrintLogs(msgspec.Struct, frozen=True):
+    """Text that the code just before prints. Pieces that follow each other are one output."""
+
+    text: str
+
+
+class DrawImage(msgspec.Struct, frozen=True):
+    """An image that the code just before draws, by the id of its file."""
+
+    file_id: str
+
+
+class SearchFiles(msgspec.Struct, frozen=True):
+    """A use of file search, and what it finds.
+
+    A result without name or score gets its file id and 0; `content` is shown to those who ask to `include` it.
+
+    Raises:
+        ValueError: a score is not from 0 to 1.
+    """
+
+    results: tuple[FileSearchResult, ...] = ()
+    id: str | None = None
+
+    def __post_init__(self) -> None:
+        for found in self.results:
+            if not 0 <= (found.score or 0) <= 1:
+                raise ValueError(f"a score must be from 0 to 1, not {found.score!r}")
+
+
+class EndStep(msgspec.Struct, frozen=True):
+    """What is open is whole: the message, or the uses of the server's own tools. What comes next is a step of its own.
+
+    Calls of functions stay open until their outputs come.
+    """
+
+
+# -- ends and interruptions ------------------------------------------------------------------------------------------
+
+
+class Fail(msgspec.Struct, frozen=True):
+    """The run fails. Whatever is said after it is not heard."""
+
+    message: str
+    code: Literal["server_error", "rate_limit_exceeded", "invalid_prompt"] = "server_error"
+
+
+class BreakOff(msgspec.Struct, frozen=True):
+    """The answer breaks off: the run is incomplete. Whatever is said after it is not heard."""
+
+    reason: Literal["max_completion_tokens", "max_prompt_tokens", "content_filter"] = "max_completion_tokens"
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """The run's time is over, whatever the clock says. Whatever is said after it is not heard."""
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """Somebody cancels the run. Whatever is said after it is not heard."""
+
+
+class SendError(msgspec.Struct, frozen=True):
+    """An `error` event. The stream ends with it, without an end mark; the run goes on, with what is said after it."""
+
+    message: str
+    type: str = "server_error"
+    code: str | None = None
+    param: str | None = None
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Silence, in which a run may be cancelled or expire.
+
+    Raises:
+        ValueError: the seconds are negative or endless.
+    """
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds < math.inf:
+            raise ValueError(f"a pause must be a number of seconds, not {self.seconds!r}")
+
+
+Item = (
+    str
+    | Say
+    | Refuse
+    | ShowImage
+    | Cite
+    | LinkFile
+    | CallTool
+    | MoreArguments
+    | RunCode
+    | MoreCode
+    | PrintLogs
+    | DrawImage
+    | SearchFiles
+    | EndStep
+    | Fail
+    | BreakOff
+    | Expire
+    | Cancel
+    | SendError
+    | Pause
+    | Usage
+)
+"""What an engine may say. `Usage` adds to what the run, and the step that is open, have spent."""
+
+ITEMS: tuple[type[Item], ...] = get_args(Item)
+"""The classes of the items."""
+
+PIECES = (str, Say, Refuse, Cite, LinkFile, MoreArguments, MoreCode, PrintLogs)
+"""The items that come a piece at a time, as a model's words do."""
