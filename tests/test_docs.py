@@ -24,6 +24,7 @@ import typer
 
 import aiorunstream
 import aiorunstream.server
+import aiorunstream.testing
 from aiorunstream import (
     AiorunstreamError,
     AsyncClient,
@@ -340,9 +341,11 @@ def listed(text: str) -> list[str]:
 def test_the_page_of_names_is_complete() -> None:
     """Each public name is in one group, and nothing else is."""
     text = (DOCS / "reference/names.md").read_text("utf-8")
-    top, _, server = text.partition("## In `aiorunstream.server`")
+    top, _, rest = text.partition("## In `aiorunstream.server`")
+    server, _, testing = rest.partition("## In `aiorunstream.testing`")
     assert sorted(listed(top)) == sorted(aiorunstream.__all__)
     assert sorted(listed(server)) == sorted(aiorunstream.server.__all__)
+    assert sorted(listed(testing)) == sorted(aiorunstream.testing.__all__)
 
 
 def test_the_options_of_the_command_line_are_the_code_s() -> None:
