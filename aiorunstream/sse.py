@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import msgspec
 
 from .errors import EventTooLargeError, InvalidArgumentError
+from .pieces import Pieces
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 _HOLD = 64 * 1024
@@ -41,39 +42,6 @@ class SSEMessage(msgspec.Struct, frozen=True, gc=False):
         return self.data.decode("utf-8", "replace")
 
 
-class _Pieces:
-    """Bytes that come in pieces of any size: joined once, and never much more in memory than there are."""
-
-    __slots__ = ("_blocks", "_end", "size")
-
-    def __init__(self) -> None:
-        self._blocks: list[bytes] = []
-        self._end = bytearray()
-        self.size = 0
-
-    def add(self, piece: bytes) -> None:
-        self.size += len(piece)
-        self._end += piece
-        if len(self._end) > _HOLD:
-            self._blocks.append(bytes(self._end))
-            self._end.clear()
-
-    def starts(self) -> bytes:
-        """The first bytes: all there are, up to 64 KiB."""
-        return self._blocks[0] if self._blocks else bytes(self._end)
-
-    def take(self) -> bytes:
-        """All of them; none are left."""
-        taken = b"".join([*self._blocks, self._end]) if self._blocks else bytes(self._end)
-        self.clear()
-        return taken
-
-    def clear(self) -> None:
-        self._blocks.clear()
-        self._end.clear()
-        self.size = 0
-
-
 class SSEDecoder:
     """Turns the bytes of an event stream into messages.
 
@@ -95,13 +63,13 @@ class SSEDecoder:
         self._after_cr = False  # the last read ended in CR: a LF at the start of the next belongs to it
         self._short = bytearray()  # the block being read, while it is short
         self._long = False  # it is not: its lines are taken one by one, into the fields below
-        self._data = _Pieces()  # the `data` values, joined
+        self._data = Pieces()  # the `data` values, joined
         self._has_data = False
         self._event = b""
         self._id = b""  # persists from block to block; only the block that sets it pays for its size
         self._id_size = 0
         # The line being read, in a long block: a `data` value goes straight to `_data`, any other line is held here.
-        self._line = _Pieces()
+        self._line = Pieces()
         self._line_size = 0
         self._field = b""  # "data", "event" or "id", once known
         self._skip = False  # it means nothing: its bytes are not kept
