@@ -241,7 +241,7 @@ WAYS = ("let go", "cancel", "leave", "delete")
 SEARCH = (
     settings(stateful_step_count=60)
     if LONG
-    else settings(max_examples=60, stateful_step_count=40, phases=[Phase.generate])
+    else settings(max_examples=50, stateful_step_count=40, phases=[Phase.generate])
 )
 
 places = st.integers(0, 5)

@@ -629,6 +629,9 @@ async def test_a_run_is_cancelled_while_it_streams() -> None:
             "thread.run.step.cancelled",
             "thread.run.cancelled",
         ]
+        (broken_off,) = [event.data for event in events if event.event == "thread.message.incomplete"]
+        assert broken_off.incomplete_details is not None
+        assert broken_off.incomplete_details.reason == "run_cancelled"
         run = await runs.retrieve(run_of(events).id, thread_id=thread_id)
         assert run.status == "cancelled"
         assert run.cancelled_at is not None
