@@ -193,40 +193,30 @@ class RunStream(AsyncIterator[RunEvent]):
                 self._next_event = _refuse_events
 
     async def _pull(self, kind: str, step: Callable[[], T | None]) -> T:
-        """Reads until `step` has something."""
+        """Steps, and reads on for as long as `step` has nothing."""
         self._read_only_as(kind)
         if self._reading:
             raise StreamBusyError("somebody else is reading this stream")
         self._reading = True
         try:
-            while not self._has_stopped():
+            while (item := step()) is None and not self._has_stopped():
                 if self._protocol.events_seen != self._progress_told:
                     self._progress_told = self._protocol.events_seen
                     self._body.progressed()
                 self._protocol.receive_data(await self._body.read())
-                item = step()
-                if item is not None:
-                    if self._has_stopped():
-                        self._finish()
-                    return item
         except StreamError as error:
             self._fail(error)
             raise
         finally:
             self._reading = False
-        raise StopAsyncIteration
+        if item is None:
+            raise StopAsyncIteration
+        if self._has_stopped():
+            self._finish()
+        return item
 
     async def _anext_frame(self) -> Frame:
-        try:
-            frame = self._next_frame()
-        except StreamError as error:
-            self._fail(error)
-            raise
-        if frame is None:
-            return await self._pull("frames", self._step_frame)
-        if self._protocol.outcome is not None:
-            self._finish()
-        return frame
+        return await self._pull("frames", self._step_frame)
 
     # Looked up anew at each step: closing replaces both.
     def _step_event(self) -> RunEvent | None:

@@ -69,35 +69,8 @@ ORDER = [
     "__main__",
 ]
 
-PURE = [
-    "errors",
-    "retry",
-    "options",
-    "checks",
-    "models",
-    "params",
-    "operations",
-    "tools",
-    "pieces",
-    "sse",
-    "depth",
-    "repair",
-    "complaint",
-    "events",
-    "decode",
-    "protocol",
-    "snapshot",
-    "items",
-    "drafts",
-    "calls",
-    "engine",
-    "scripted",
-    "intake",
-    "outputs",
-    "shelf",
-    "store",
-    "machine",
-]
+# All below the line: no I/O.
+PURE = list(dict.fromkeys(name.partition(".")[0] for name in ORDER[: ORDER.index("transport")] if name != "_version"))
 
 IO = {
     "asyncio",
