@@ -16,6 +16,7 @@ PACKAGE = Path(aiorunstream.__file__).parent
 # Each imports only what stands before it. A name in two parts is one file; else a package stands for all of its files.
 ORDER = [
     "_version",
+    "_log",
     "errors",
     "retry",
     "options",
@@ -35,16 +36,24 @@ ORDER = [
     "models",
     "params",
     "operations",
-    "tools",
     "pieces",
     "sse",
     "depth",
+    "docstrings",
+    "signatures",
+    "tools",
     "repair",
     "complaint",
     "events",
     "decode",
     "protocol",
+    "eventlist",
+    "fragments",
+    "accumulate",
+    "rest",
+    "missing",
     "snapshot",
+    "handler",
     "items",
     "drafts",
     "calls",
@@ -70,7 +79,7 @@ ORDER = [
 ]
 
 # All below the line: no I/O.
-PURE = list(dict.fromkeys(name.partition(".")[0] for name in ORDER[: ORDER.index("transport")] if name != "_version"))
+PURE = list(dict.fromkeys(name.partition(".")[0] for name in ORDER[: ORDER.index("transport")] if name[0] != "_"))
 
 IO = {
     "asyncio",
