@@ -176,7 +176,7 @@ class RunOutcomeUnknownError(APIError):
         operation: the name of the operation, such as "create_run".
         host, reason, errno: as in APIConnectionError.
         clock: "first_event" or "total" where that clock of ours ended the wait, else None.
-        looked: True when the thread's runs were listed and the run was not among them.
+        looked: True when the server was asked what became of it (`RetryPolicy.reconcile`), and knew nothing of it yet.
     """
 
     def __init__(
@@ -292,7 +292,17 @@ class StreamClosedError(StreamError):
 
 
 class ToolError(AiorunstreamError):
-    """A tool of the caller could not be described, called or answered."""
+    """A tool of the caller could not be described, called or answered.
+
+    Attributes:
+        tool: the name of the tool, or of the function that should become one; None where it has none.
+        call_id: the id of the tool call that waits for an output, if it was about one.
+    """
+
+    def __init__(self, message: str, *, tool: str | None = None, call_id: str | None = None) -> None:
+        super().__init__(message)
+        self.tool = tool
+        self.call_id = call_id
 
 
 class InvalidArgumentError(AiorunstreamError, ValueError):

@@ -17,43 +17,48 @@ needs_mypy = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason
 needs_pyright = pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
 
 
+Wrong = dict[str, set[int]]
+
+
 @pytest.fixture
-def unmarked(tmp_path: Path) -> tuple[Path, set[int]]:
-    """A copy of the mistakes without their marks, and the numbers of their lines."""
-    lines = (TYPING / "misspelt.py").read_text().splitlines()
-    wrong = {number for number, line in enumerate(lines, 1) if MARK.search(line)}
-    assert len(wrong) > 10
-    copy = tmp_path / "mistakes.py"
-    copy.write_text("\n".join(MARK.sub("", line) for line in lines) + "\n")
-    front_door = tmp_path / "front_door.py"
-    front_door.write_text((TYPING / "front_door.py").read_text())
-    return copy, wrong
+def unmarked(tmp_path: Path) -> tuple[Path, Wrong]:
+    """A folder with the files without their marks, and the numbers of the lines that were marked, for each of them."""
+    wrong: Wrong = {}
+    for file in sorted(TYPING.glob("*.py")):
+        lines = file.read_text().splitlines()
+        wrong[file.name] = {number for number, line in enumerate(lines, 1) if MARK.search(line)}
+        (tmp_path / file.name).write_text("\n".join(MARK.sub("", line) for line in lines) + "\n")
+    assert len(wrong["misspelt.py"]) > 10
+    assert len(wrong["tools.py"]) > 10
+    assert wrong["front_door.py"] == set()
+    return tmp_path, wrong
 
 
 @needs_mypy
-def test_mypy_finds_exactly_the_mistakes(unmarked: tuple[Path, set[int]], request: pytest.FixtureRequest) -> None:
-    file, wrong = unmarked
+def test_mypy_finds_exactly_the_mistakes(unmarked: tuple[Path, Wrong], request: pytest.FixtureRequest) -> None:
+    folder, wrong = unmarked
     cache = request.config.cache
     assert cache is not None
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--hide-error-context"]
-    command += ["--config-file", "", "--cache-dir", str(cache.mkdir("mypy")), file.name, "front_door.py"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=file.parent)
-    errors = re.findall(r"^(\w+\.py):(\d+): error", done.stdout, re.MULTILINE)
-    assert {int(line) for name, line in errors if name == file.name} == wrong, done.stdout
-    assert not [line for line in done.stdout.splitlines() if line.startswith("front_door.py")]
+    command += ["--config-file", "", "--cache-dir", str(cache.mkdir("mypy")), *wrong]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    found: Wrong = {name: set() for name in wrong}
+    for name, line in re.findall(r"^(\w+\.py):(\d+): error", done.stdout, re.MULTILINE):
+        found[name].add(int(line))
+    assert found == wrong, done.stdout
 
 
 @needs_pyright
-def test_pyright_finds_exactly_the_mistakes(unmarked: tuple[Path, set[int]]) -> None:
-    file, wrong = unmarked
+def test_pyright_finds_exactly_the_mistakes(unmarked: tuple[Path, Wrong]) -> None:
+    folder, wrong = unmarked
     settings = {"typeCheckingMode": "strict", "reportMissingTypeStubs": False, "reportUnusedExpression": False}
-    (file.parent / "pyrightconfig.json").write_text(json.dumps(settings))
-    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(file.parent)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=file.parent)
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if not done.stdout.startswith("{"):
         pytest.skip(f"pyright could not be started: {done.stderr[-200:]}")
-    found: list[dict[str, Any]] = json.loads(done.stdout)["generalDiagnostics"]
-    lines: dict[str, set[int]] = {file.name: set(), "front_door.py": set()}
-    for item in found:
-        lines[Path(str(item["file"])).name].add(int(item["range"]["start"]["line"]) + 1)
-    assert lines == {file.name: wrong, "front_door.py": set()}, json.dumps(found, indent=1)[:3000]
+    items: list[dict[str, Any]] = json.loads(done.stdout)["generalDiagnostics"]
+    found: Wrong = {name: set() for name in wrong}
+    for item in items:
+        found[Path(str(item["file"])).name].add(int(item["range"]["start"]["line"]) + 1)
+    assert found == wrong, json.dumps(items, indent=1)[:3000]
