@@ -36,10 +36,13 @@ if TYPE_CHECKING:
         ThreadRunStepCreated, ThreadRunStepDelta, ThreadRunStepExpired, ThreadRunStepFailed, ThreadRunStepInProgress,
         UnknownEvent,
     )
+    from .handler import (
+        AssistantEventHandler,
+    )
     from .models import (
-        Annotation, AnnotationDelta, Assistant, AssistantDeleted, AssistantResponseFormatOption, AssistantTool,
-        AssistantToolChoice, AssistantToolChoiceFunction, AssistantToolChoiceOption, Attachment, CodeInterpreter,
-        CodeInterpreterDelta, CodeInterpreterLogs, CodeInterpreterLogsDelta, CodeInterpreterOutput,
+        ACTIVE_RUN_STATUSES, Annotation, AnnotationDelta, Assistant, AssistantDeleted, AssistantResponseFormatOption,
+        AssistantTool, AssistantToolChoice, AssistantToolChoiceFunction, AssistantToolChoiceOption, Attachment,
+        CodeInterpreter, CodeInterpreterDelta, CodeInterpreterLogs, CodeInterpreterLogsDelta, CodeInterpreterOutput,
         CodeInterpreterOutputDelta, CodeInterpreterOutputImage, CodeInterpreterOutputImageDelta,
         CodeInterpreterOutputImageFile, CodeInterpreterOutputImageFileDelta, CodeInterpreterResources,
         CodeInterpreterTool, CodeInterpreterToolCall, CodeInterpreterToolCallDelta, ErrorObject, FileCitation,
@@ -60,7 +63,7 @@ if TYPE_CHECKING:
         ToolResources, TruncationStrategy, UnknownPart, Usage,
     )
     from .options import (
-        Limits, RequestOptions, Timeouts,
+        Limits, RecoverPolicy, RequestOptions, Timeouts,
     )
     from .params import (
         MessageCreateParams, RunCreateParams, TextContentBlockParam, ThreadCreateAndRunParams, ThreadCreateParams,
@@ -70,13 +73,20 @@ if TYPE_CHECKING:
         Frame, RunProtocol,
     )
     from .resources import (
-        AsyncAssistants, AsyncMessages, AsyncPage, AsyncRunSteps, AsyncRuns, AsyncThreads, ListCall, with_response,
+        AssistantStream, AsyncAssistants, AsyncMessages, AsyncPage, AsyncRunSteps, AsyncRuns, AsyncThreads, ListCall,
+        TextDeltas, with_response,
     )
     from .retry import (
         RetryPolicy,
     )
+    from .snapshot import (
+        RunSnapshot,
+    )
     from .stream import (
         FrameIterator, RunStream, StreamCall,
+    )
+    from .tools import (
+        CallableTool, ToolSet, encode_output, function_tool,
     )
 else:
     _HOME = {
@@ -107,11 +117,14 @@ else:
             "ThreadRunStepDelta", "ThreadRunStepExpired", "ThreadRunStepFailed", "ThreadRunStepInProgress",
             "UnknownEvent",
         ),
+        "handler": (
+            "AssistantEventHandler",
+        ),
         "models": (
-            "Annotation", "AnnotationDelta", "Assistant", "AssistantDeleted", "AssistantResponseFormatOption",
-            "AssistantTool", "AssistantToolChoice", "AssistantToolChoiceFunction", "AssistantToolChoiceOption",
-            "Attachment", "CodeInterpreter", "CodeInterpreterDelta", "CodeInterpreterLogs",
-            "CodeInterpreterLogsDelta", "CodeInterpreterOutput", "CodeInterpreterOutputDelta",
+            "ACTIVE_RUN_STATUSES", "Annotation", "AnnotationDelta", "Assistant", "AssistantDeleted",
+            "AssistantResponseFormatOption", "AssistantTool", "AssistantToolChoice", "AssistantToolChoiceFunction",
+            "AssistantToolChoiceOption", "Attachment", "CodeInterpreter", "CodeInterpreterDelta",
+            "CodeInterpreterLogs", "CodeInterpreterLogsDelta", "CodeInterpreterOutput", "CodeInterpreterOutputDelta",
             "CodeInterpreterOutputImage", "CodeInterpreterOutputImageDelta", "CodeInterpreterOutputImageFile",
             "CodeInterpreterOutputImageFileDelta", "CodeInterpreterResources", "CodeInterpreterTool",
             "CodeInterpreterToolCall", "CodeInterpreterToolCallDelta", "ErrorObject", "FileCitation",
@@ -135,7 +148,7 @@ else:
             "Usage",
         ),
         "options": (
-            "Limits", "RequestOptions", "Timeouts",
+            "Limits", "RecoverPolicy", "RequestOptions", "Timeouts",
         ),
         "params": (
             "MessageCreateParams", "RunCreateParams", "TextContentBlockParam", "ThreadCreateAndRunParams",
@@ -145,14 +158,20 @@ else:
             "Frame", "RunProtocol",
         ),
         "resources": (
-            "AsyncAssistants", "AsyncMessages", "AsyncPage", "AsyncRunSteps", "AsyncRuns", "AsyncThreads", "ListCall",
-            "with_response",
+            "AssistantStream", "AsyncAssistants", "AsyncMessages", "AsyncPage", "AsyncRunSteps", "AsyncRuns",
+            "AsyncThreads", "ListCall", "TextDeltas", "with_response",
         ),
         "retry": (
             "RetryPolicy",
         ),
+        "snapshot": (
+            "RunSnapshot",
+        ),
         "stream": (
             "FrameIterator", "RunStream", "StreamCall",
+        ),
+        "tools": (
+            "CallableTool", "ToolSet", "encode_output", "function_tool",
         ),
     }
     _HOME = {name: module for module, names in _HOME.items() for name in names}
@@ -170,43 +189,45 @@ else:
 
 
 __all__ = [
-    "APIConnectionError", "APIError", "APIStatusError", "APITimeoutError", "AiorunstreamError", "Annotation",
-    "AnnotationDelta", "Answer", "Assistant", "AssistantDeleted", "AssistantResponseFormatOption",
-    "AssistantStreamEvent", "AssistantTool", "AssistantToolChoice", "AssistantToolChoiceFunction",
-    "AssistantToolChoiceOption", "AsyncAssistants", "AsyncClient", "AsyncMessages", "AsyncPage", "AsyncRunSteps",
-    "AsyncRuns", "AsyncThreads", "Attachment", "AuthenticationError", "Backend", "BadRequestError",
-    "ClientClosedError", "CodeInterpreter", "CodeInterpreterDelta", "CodeInterpreterLogs", "CodeInterpreterLogsDelta",
-    "CodeInterpreterOutput", "CodeInterpreterOutputDelta", "CodeInterpreterOutputImage",
-    "CodeInterpreterOutputImageDelta", "CodeInterpreterOutputImageFile", "CodeInterpreterOutputImageFileDelta",
-    "CodeInterpreterResources", "CodeInterpreterTool", "CodeInterpreterToolCall", "CodeInterpreterToolCallDelta",
-    "ConfigurationError", "ConflictError", "EndpointRetiredError", "ErrorEvent", "ErrorObject", "EventTooDeepError",
-    "EventTooLargeError", "FileCitation", "FileCitationAnnotation", "FileCitationDelta",
-    "FileCitationDeltaAnnotation", "FilePath", "FilePathAnnotation", "FilePathDelta", "FilePathDeltaAnnotation",
-    "FileSearch", "FileSearchOptions", "FileSearchRankingOptions", "FileSearchResources", "FileSearchResult",
-    "FileSearchResultContent", "FileSearchTool", "FileSearchToolCall", "FileSearchToolCallDelta", "Frame",
-    "FrameIterator", "FunctionCall", "FunctionCallDelta", "FunctionDefinition", "FunctionTool", "FunctionToolCall",
-    "FunctionToolCallDelta", "HttpBackend", "ImageFile", "ImageFileContentBlock", "ImageFileDelta",
-    "ImageFileDeltaBlock", "ImageURL", "ImageURLContentBlock", "ImageURLDelta", "ImageURLDeltaBlock",
-    "IncompleteDetails", "InternalServerError", "InvalidArgumentError", "JSONSchema", "LastError", "Limits",
-    "ListCall", "Message", "MessageContent", "MessageContentDelta", "MessageCreateParams", "MessageCreation",
-    "MessageCreationDelta", "MessageCreationDeltaObject", "MessageCreationStepDetails", "MessageDeleted",
-    "MessageDelta", "MessageDeltaEvent", "MessageIncompleteDetails", "MessageRole", "MessageStatus", "Metadata",
-    "NotFoundError", "Page", "PermissionDeniedError", "RateLimitError", "RefusalContentBlock", "RefusalDeltaBlock",
+    "ACTIVE_RUN_STATUSES", "APIConnectionError", "APIError", "APIStatusError", "APITimeoutError", "AiorunstreamError",
+    "Annotation", "AnnotationDelta", "Answer", "Assistant", "AssistantDeleted", "AssistantEventHandler",
+    "AssistantResponseFormatOption", "AssistantStream", "AssistantStreamEvent", "AssistantTool",
+    "AssistantToolChoice", "AssistantToolChoiceFunction", "AssistantToolChoiceOption", "AsyncAssistants",
+    "AsyncClient", "AsyncMessages", "AsyncPage", "AsyncRunSteps", "AsyncRuns", "AsyncThreads", "Attachment",
+    "AuthenticationError", "Backend", "BadRequestError", "CallableTool", "ClientClosedError", "CodeInterpreter",
+    "CodeInterpreterDelta", "CodeInterpreterLogs", "CodeInterpreterLogsDelta", "CodeInterpreterOutput",
+    "CodeInterpreterOutputDelta", "CodeInterpreterOutputImage", "CodeInterpreterOutputImageDelta",
+    "CodeInterpreterOutputImageFile", "CodeInterpreterOutputImageFileDelta", "CodeInterpreterResources",
+    "CodeInterpreterTool", "CodeInterpreterToolCall", "CodeInterpreterToolCallDelta", "ConfigurationError",
+    "ConflictError", "EndpointRetiredError", "ErrorEvent", "ErrorObject", "EventTooDeepError", "EventTooLargeError",
+    "FileCitation", "FileCitationAnnotation", "FileCitationDelta", "FileCitationDeltaAnnotation", "FilePath",
+    "FilePathAnnotation", "FilePathDelta", "FilePathDeltaAnnotation", "FileSearch", "FileSearchOptions",
+    "FileSearchRankingOptions", "FileSearchResources", "FileSearchResult", "FileSearchResultContent",
+    "FileSearchTool", "FileSearchToolCall", "FileSearchToolCallDelta", "Frame", "FrameIterator", "FunctionCall",
+    "FunctionCallDelta", "FunctionDefinition", "FunctionTool", "FunctionToolCall", "FunctionToolCallDelta",
+    "HttpBackend", "ImageFile", "ImageFileContentBlock", "ImageFileDelta", "ImageFileDeltaBlock", "ImageURL",
+    "ImageURLContentBlock", "ImageURLDelta", "ImageURLDeltaBlock", "IncompleteDetails", "InternalServerError",
+    "InvalidArgumentError", "JSONSchema", "LastError", "Limits", "ListCall", "Message", "MessageContent",
+    "MessageContentDelta", "MessageCreateParams", "MessageCreation", "MessageCreationDelta",
+    "MessageCreationDeltaObject", "MessageCreationStepDetails", "MessageDeleted", "MessageDelta", "MessageDeltaEvent",
+    "MessageIncompleteDetails", "MessageRole", "MessageStatus", "Metadata", "NotFoundError", "Page",
+    "PermissionDeniedError", "RateLimitError", "RecoverPolicy", "RefusalContentBlock", "RefusalDeltaBlock",
     "RequestOptions", "RequiredAction", "RequiredActionFunction", "RequiredActionFunctionToolCall",
     "RequiredActionSubmitToolOutputs", "RequiredActionToolCall", "ResponseFormatJSONObject",
     "ResponseFormatJSONSchema", "ResponseFormatText", "RetryPolicy", "Run", "RunCreateParams", "RunEvent",
-    "RunOutcomeUnknownError", "RunProtocol", "RunStatus", "RunStep", "RunStepDelta", "RunStepDeltaEvent",
-    "RunStepStatus", "RunStream", "RunStreamError", "STOPPING_RUN_STATUSES", "StepDetails", "StepDetailsDelta",
-    "StreamBusyError", "StreamCall", "StreamClosedError", "StreamError", "StreamInterruptedError",
+    "RunOutcomeUnknownError", "RunProtocol", "RunSnapshot", "RunStatus", "RunStep", "RunStepDelta",
+    "RunStepDeltaEvent", "RunStepStatus", "RunStream", "RunStreamError", "STOPPING_RUN_STATUSES", "StepDetails",
+    "StepDetailsDelta", "StreamBusyError", "StreamCall", "StreamClosedError", "StreamError", "StreamInterruptedError",
     "StreamProtocolError", "StreamTimeoutError", "StreamTruncatedError", "SubmitToolOutputsAction",
     "TERMINAL_RUN_STATUSES", "Text", "TextContentBlock", "TextContentBlockParam", "TextDelta", "TextDeltaBlock",
-    "Thread", "ThreadBusyError", "ThreadCreateAndRunParams", "ThreadCreateParams", "ThreadCreated", "ThreadDeleted",
-    "ThreadMessageCompleted", "ThreadMessageCreated", "ThreadMessageDelta", "ThreadMessageInProgress",
-    "ThreadMessageIncomplete", "ThreadRunCancelled", "ThreadRunCancelling", "ThreadRunCompleted", "ThreadRunCreated",
-    "ThreadRunExpired", "ThreadRunFailed", "ThreadRunInProgress", "ThreadRunIncomplete", "ThreadRunQueued",
-    "ThreadRunRequiresAction", "ThreadRunStepCancelled", "ThreadRunStepCompleted", "ThreadRunStepCreated",
-    "ThreadRunStepDelta", "ThreadRunStepExpired", "ThreadRunStepFailed", "ThreadRunStepInProgress", "Timeouts",
-    "ToolCall", "ToolCallDelta", "ToolCallsDeltaObject", "ToolCallsStepDetails", "ToolError", "ToolOutput",
-    "ToolResources", "TruncationStrategy", "UnknownEvent", "UnknownPart", "UnprocessableEntityError",
-    "UnsupportedParameterError", "Usage", "__version__", "with_response",
+    "TextDeltas", "Thread", "ThreadBusyError", "ThreadCreateAndRunParams", "ThreadCreateParams", "ThreadCreated",
+    "ThreadDeleted", "ThreadMessageCompleted", "ThreadMessageCreated", "ThreadMessageDelta",
+    "ThreadMessageInProgress", "ThreadMessageIncomplete", "ThreadRunCancelled", "ThreadRunCancelling",
+    "ThreadRunCompleted", "ThreadRunCreated", "ThreadRunExpired", "ThreadRunFailed", "ThreadRunInProgress",
+    "ThreadRunIncomplete", "ThreadRunQueued", "ThreadRunRequiresAction", "ThreadRunStepCancelled",
+    "ThreadRunStepCompleted", "ThreadRunStepCreated", "ThreadRunStepDelta", "ThreadRunStepExpired",
+    "ThreadRunStepFailed", "ThreadRunStepInProgress", "Timeouts", "ToolCall", "ToolCallDelta", "ToolCallsDeltaObject",
+    "ToolCallsStepDetails", "ToolError", "ToolOutput", "ToolResources", "ToolSet", "TruncationStrategy",
+    "UnknownEvent", "UnknownPart", "UnprocessableEntityError", "UnsupportedParameterError", "Usage", "__version__",
+    "encode_output", "function_tool", "with_response",
 ]

@@ -1,5 +1,6 @@
 """The client: settings, lifetime, and the resources hung on it."""
 
+import asyncio
 import os
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,10 +13,12 @@ from . import checks
 from .backends import Backend, HttpBackend, Settings
 from .backends._credentials import Credentials, Secret, SecretText, unseen
 from .errors import ConfigurationError
-from .options import Limits, Timeouts, check_mapping, is_mapping
+from .options import Limits, RecoverPolicy, Timeouts, check_mapping, is_mapping
 from .protocol import OnErrorEvent
 from .resources import AsyncAssistants, AsyncThreads
+from .resources._streams import Manner, Streams, recover_policy
 from .retry import RetryPolicy
+from .stream import LEAVE_SECONDS
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ class AsyncClient:
         organization, project: headers of their own; else `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`.
         backend: speaks to something else than a base URL.
         timeouts, retry, limits: defaults of every request.
+        cancel_on_exit: whether a run is cancelled when its stream is left before the run has stopped.
+        recover: True, or a policy, goes on with a stream whose connection failed, from what the server kept.
         on_error_event: "raise" makes a server's error event a `RunStreamError`; "yield" hands it out.
         default_headers, default_query: added to every request; None as a header's value leaves that header out.
         ssl: False trusts any certificate; an `ssl.SSLContext` decides itself.
@@ -59,6 +64,8 @@ class AsyncClient:
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
         limits: Limits | None = None,
+        cancel_on_exit: bool = False,
+        recover: RecoverPolicy | bool = False,
         on_error_event: OnErrorEvent = "raise",
         default_headers: Mapping[str, str | None] | None = None,
         default_query: Mapping[str, str] | None = None,
@@ -79,12 +86,13 @@ class AsyncClient:
             (isinstance(timeouts, (Timeouts, NoneType)), "timeouts", "Timeouts(...)"),
             (isinstance(retry, (RetryPolicy, NoneType)), "retry", "RetryPolicy(...)"),
             (isinstance(limits, (Limits, NoneType)), "limits", "Limits(...)"),
+            (isinstance(cancel_on_exit, bool), "cancel_on_exit", "True or False"),
+            (isinstance(recover, (bool, RecoverPolicy)), "recover", "True, False or RecoverPolicy(...)"),
             (on_error_event in ("raise", "yield"), "on_error_event", '"raise" or "yield"'),
             (isinstance(ssl, (bool, ssl_module.SSLContext)), "ssl", "True, False or an ssl.SSLContext"),
             (proxy_holds, "proxy", "a URL such as http://127.0.0.1:3128"),
         )
         check_mapping("default_query", query)
-        self._on_error_event: OnErrorEvent = on_error_event
         limits = limits or Limits()
         settings = Settings(
             transport=Transport(limits=limits, ssl=ssl, proxy=proxy, trust_env=trust_env, session=session),
@@ -98,16 +106,20 @@ class AsyncClient:
         self._transport = settings.transport
         self._backend = _backend(base_url, backend)
         self._backend.start(settings)
+        manner = Manner(on_error_event=on_error_event, cancel_on_exit=cancel_on_exit, recover=recover_policy(recover))
+        self._streams = Streams(
+            self._backend, self._transport, timeouts=settings.timeouts, retry=settings.retry, manner=manner
+        )
 
     @cached_property
     def assistants(self) -> AsyncAssistants:
         """Assistants kept at the server."""
-        return AsyncAssistants(self._backend, on_error_event=self._on_error_event)
+        return AsyncAssistants(self._backend)
 
     @cached_property
     def threads(self) -> AsyncThreads:
         """Threads, with their messages and runs."""
-        return AsyncThreads(self._backend, on_error_event=self._on_error_event)
+        return AsyncThreads(self._backend, self._streams)
 
     @property
     def beta(self) -> Self:
@@ -115,8 +127,17 @@ class AsyncClient:
         return self
 
     async def aclose(self) -> None:
-        """Closes every stream and connection. Idempotent; a reader of an open stream gets `StreamClosedError`."""
-        await self._transport.aclose()
+        """Closes every stream and connection. Idempotent; a reader of an open stream gets `StreamClosedError`.
+
+        Runs that are to end with their streams (`cancel_on_exit`) are cancelled first, and cancels that are under way are
+        waited for: together at most 2 s.
+        """
+        begun = asyncio.get_running_loop().time()
+        try:
+            await self._streams.leave_all()
+        finally:
+            took = asyncio.get_running_loop().time() - begun
+            await self._transport.aclose(patience=max(0.0, LEAVE_SECONDS - took))
 
     close = aclose
 

@@ -75,6 +75,21 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(f"Timeouts.{name} must be above 0 seconds, or None")
 
 
+class RecoverPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How a broken stream is gone on with: the run is watched until it stops, and what was missed is fetched.
+
+    Args:
+        timeout: seconds for all of it, from the break on; None for as long as it takes. Servers end a run after ten
+            minutes. Looks at the run come 0.5 s apart and slow down to 5 s, or come as the server asks.
+    """
+
+    timeout: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not _is_above_0(self.timeout):
+            raise ConfigurationError("RecoverPolicy.timeout must be above 0 seconds, or None")
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a client holds at most.
 

@@ -20,7 +20,7 @@ from typing import Literal, Never
 
 import msgspec
 
-from .decode import UNDECODABLE, UNNAMED, decode, run_facts
+from .decode import UNDECODABLE, UNNAMED, decode, is_utf8, run_facts
 from .depth import is_deeper
 from .errors import EventTooDeepError, RunStreamError, StreamError, StreamProtocolError, StreamTruncatedError
 from .events import EVENT_LINES, FAST, REGISTRY, ErrorEvent, RunEvent, UnknownEvent
@@ -129,10 +129,14 @@ class RunProtocol:
     def next_frame(self) -> Frame | None:
         """As `next_event`, but as a name and bytes: the wire's own where the event needed no change, else encoded."""
         event = self.next_event()
-        if event is None:
-            return None
-        name = self.last_event or UNNAMED
-        return Frame(name, msgspec.json.encode(event.data) if self._wire is None else self._wire)
+        return None if event is None else self.frame_of(event)
+
+    def frame_of(self, event: RunEvent) -> Frame:
+        """The event that was just returned, as a name and bytes."""
+        wire = self._wire
+        if wire is None or not is_utf8(wire):  # the fast decoder does not look into fields that no Struct has
+            wire = msgspec.json.encode(event.data)
+        return Frame(self.last_event or UNNAMED, wire)
 
     # -- off the fast path -----------------------------------------------------------------------------------------
 

@@ -29,14 +29,18 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         attempts: how often a request is sent at most; 1 switches retries off.
         base_delay: seconds before the second attempt, doubled for each further one...
         max_delay: ...up to this many. The real delay is random between 0 and that (full jitter).
-        budget: tokens a client has for all its retries (that of a single request's policy does not count); a retry spends 10, a success gives 1 back. Waits that a
-            server asked for are free.
+        budget: tokens a client has for all its retries (that of a single request's policy does not count); a retry
+            spends 10, a success gives 1 back. Waits that a server asked for are free.
+        reconcile: after a request to create a run, or to submit its tool outputs, had no known outcome, ask the server
+            for the run, and take it over if it is there. For that a random marker travels in a new run's metadata, under
+            "aiorunstream_marker". A run that is created together with its thread cannot be looked for.
     """
 
     attempts: int = 3
     base_delay: float = 0.5
     max_delay: float = 8.0
     budget: int = 500
+    reconcile: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("attempts", 1), ("budget", 0)):
@@ -48,6 +52,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             0 <= self.base_delay <= self.max_delay < float("inf")
         ):
             raise ConfigurationError("RetryPolicy needs seconds in 0 <= base_delay <= max_delay")
+        reconcile: object = self.reconcile
+        if not isinstance(reconcile, bool):
+            raise ConfigurationError("RetryPolicy.reconcile must be True or False")
 
 
 class RetryBudget:

@@ -18,7 +18,7 @@ from aiorunstream import (
     Timeouts,
     with_response,
 )
-from aiorunstream.transport import _session
+from aiorunstream.transport import _loop_session
 
 FORGED = answer(408, {"error": {"message": "idle for too long"}})
 
@@ -47,7 +47,7 @@ async def test_what_comes_on_an_idle_connection_is_not_the_answer_to_the_next_re
 
 
 async def test_slow_requests_without_a_body_do_not_hold_back_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_session, "MAX_OPENING", 2)
+    monkeypatch.setattr(_loop_session, "MAX_OPENING", 2)
 
     async def script(peer: Peer) -> None:
         request = await peer.request()

@@ -1,6 +1,7 @@
 """Any server that speaks the protocol over HTTP: how a call is spelt as a request, sent, retried and answered."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,6 +9,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from .. import checks
+from .._log import log
 from .._version import __version__
 from ..errors import (
     APIConnectionError,
@@ -103,6 +105,8 @@ class HttpBackend:
                 delay = next_delay(policy, attempt, error, random.random(), self._budget)  # noqa: S311  # jitter
                 if delay is None:
                     raise
+                name, problem = call.operation.name, type(error).__name__
+                log(logging.INFO, "request retried", operation=name, attempt=attempt, delay=delay, error=problem)
             else:
                 self._budget.give_back()
                 return answer

@@ -47,6 +47,7 @@ from .message_delta import (
 )
 from .page import Page
 from .run import (
+    ACTIVE_RUN_STATUSES,
     STOPPING_RUN_STATUSES,
     TERMINAL_RUN_STATUSES,
     IncompleteDetails,
@@ -124,6 +125,7 @@ from .tool import (
 from .usage import Usage
 
 __all__ = [
+    "ACTIVE_RUN_STATUSES",
     "MAX_SECONDS",
     "STOPPING_RUN_STATUSES",
     "TERMINAL_RUN_STATUSES",

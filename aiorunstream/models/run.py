@@ -24,6 +24,9 @@ RunStatus = (
 TERMINAL_RUN_STATUSES = frozenset({"completed", "incomplete", "failed", "cancelled", "expired"})
 """A run in one of these never changes again."""
 
+ACTIVE_RUN_STATUSES = frozenset({"queued", "in_progress", "cancelling"})
+"""A run in one of these goes on by itself."""
+
 STOPPING_RUN_STATUSES = TERMINAL_RUN_STATUSES | {"requires_action"}
 """A stream ends when its run reaches one of these; after `requires_action` the run itself may go on."""
 

@@ -2,6 +2,7 @@
 
 from ._pages import AsyncPage, ListCall
 from ._resource import with_response
+from .assistant_stream import AssistantStream, TextDeltas
 from .assistants import AsyncAssistants
 from .messages import AsyncMessages
 from .runs import AsyncRuns
@@ -9,6 +10,7 @@ from .steps import AsyncRunSteps
 from .threads import AsyncThreads
 
 __all__ = [
+    "AssistantStream",
     "AsyncAssistants",
     "AsyncMessages",
     "AsyncPage",
@@ -16,5 +18,6 @@ __all__ = [
     "AsyncRuns",
     "AsyncThreads",
     "ListCall",
+    "TextDeltas",
     "with_response",
 ]

@@ -12,8 +12,7 @@ from ..errors import InvalidArgumentError
 from ..models import Page
 from ..operations import Call, Operation, make_call
 from ..options import RequestOptions
-from ..protocol import OnErrorEvent
-from ..stream import RunStream, StreamCall
+from ..stream import StreamCall
 from ._pages import ListCall
 
 T = TypeVar("T")
@@ -58,16 +57,10 @@ async def with_response(call: Awaitable[T]) -> Answer[T]:
 
 
 class Resource:
-    """A noun of the protocol.
+    """A noun of the protocol. `backend` carries its calls out."""
 
-    Args:
-        backend: carries the calls out.
-        on_error_event: what a stream does with a server's error event, unless its call says otherwise.
-    """
-
-    def __init__(self, backend: Backend, *, on_error_event: OnErrorEvent = "raise") -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._on_error_event: OnErrorEvent = on_error_event
 
     async def _call(
         self,
@@ -104,11 +97,6 @@ class Resource:
         _keep(answer)
         return answer
 
-    async def _stream(self, call: Call[T], on_error_event: OnErrorEvent | None) -> RunStream:
-        opened = await self._backend.open(call, on_error_event=on_error_event or self._on_error_event)
-        ids = call.ids
-        return RunStream(opened.body, opened.protocol, thread_id=ids.get("thread_id"), run_id=ids.get("run_id"))
-
 
 def include_query(include: Sequence[str] | UnsetType) -> list[tuple[str, str]]:
     """`include` as it stands in the query. Raises `InvalidArgumentError`."""
@@ -116,14 +104,6 @@ def include_query(include: Sequence[str] | UnsetType) -> list[tuple[str, str]]:
         return []
     checks.texts("include", include)
     return [("include[]", value) for value in include]
-
-
-def check_on_error_event(value: object) -> None:
-    """Raises `InvalidArgumentError` for anything but the two words, and None for the client's."""
-    if value not in ("raise", "yield", None):
-        raise InvalidArgumentError(
-            f'on_error_event must be "raise" or "yield", not {value!r:.40}', argument="on_error_event"
-        )
 
 
 def must_stream(stream: object, *, instead: str) -> None:

@@ -8,183 +8,27 @@ import anyio
 from msgspec import UNSET, UnsetType
 
 from ..errors import APITimeoutError
-from ..models import (
-    AssistantResponseFormatOption,
-    AssistantTool,
-    AssistantToolChoiceOption,
-    Metadata,
-    Run,
-    TruncationStrategy,
-)
-from ..operations import (
-    CANCEL_RUN,
-    CREATE_RUN,
-    LIST_RUNS,
-    RETRIEVE_RUN,
-    SUBMIT_TOOL_OUTPUTS,
-    UPDATE_RUN,
-    Call,
-    make_call,
-)
-from ..options import RequestOptions
-from ..params import (
-    JSONMapping,
-    MessageCreateParams,
-    ReasoningEffort,
-    RunCreateParams,
-    RunSubmitToolOutputsParams,
-    RunUpdateParams,
-    ToolOutput,
-)
+from ..models import Metadata, Run
+from ..operations import CANCEL_RUN, LIST_RUNS, RETRIEVE_RUN, UPDATE_RUN, Call, make_call
+from ..options import RecoverPolicy, RequestOptions
+from ..params import JSONMapping, RunUpdateParams, ToolOutput
 from ..protocol import OnErrorEvent
-from ..retry import poll_delay
 from ..stream import RunStream, StreamCall
 from ._pages import ListCall, Order, list_query
-from ._resource import Resource, check_on_error_event, include_query, must_not_stream, must_stream
+from ._polling import has_stopped, poll_run
+from ._resource import must_not_stream, must_stream
+from ._run_creation import RunCreation
+from ._streams import Manner, submit_call
 from .steps import AsyncRunSteps
 
-_ACTIVE = frozenset({"queued", "in_progress", "cancelling"})
 
-
-class AsyncRuns(Resource):
+class AsyncRuns(RunCreation):
     """`client.threads.runs`, with `steps` on it."""
 
     @cached_property
     def steps(self) -> AsyncRunSteps:
         """The steps of runs."""
-        return AsyncRunSteps(self._backend, on_error_event=self._on_error_event)
-
-    def create_stream(
-        self,
-        thread_id: str,
-        *,
-        assistant_id: str,
-        include: Sequence[str] | UnsetType = UNSET,
-        additional_instructions: str | None | UnsetType = UNSET,
-        additional_messages: Sequence[MessageCreateParams | JSONMapping] | None | UnsetType = UNSET,
-        instructions: str | None | UnsetType = UNSET,
-        max_completion_tokens: int | None | UnsetType = UNSET,
-        max_prompt_tokens: int | None | UnsetType = UNSET,
-        metadata: Metadata | None | UnsetType = UNSET,
-        model: str | None | UnsetType = UNSET,
-        parallel_tool_calls: bool | UnsetType = UNSET,
-        reasoning_effort: ReasoningEffort | None | UnsetType = UNSET,
-        response_format: AssistantResponseFormatOption | JSONMapping | None | UnsetType = UNSET,
-        temperature: float | None | UnsetType = UNSET,
-        tool_choice: AssistantToolChoiceOption | JSONMapping | None | UnsetType = UNSET,
-        tools: Sequence[AssistantTool | JSONMapping] | None | UnsetType = UNSET,
-        top_p: float | None | UnsetType = UNSET,
-        truncation_strategy: TruncationStrategy | JSONMapping | None | UnsetType = UNSET,
-        stream: Literal[True] = True,
-        on_error_event: OnErrorEvent | None = None,
-        options: RequestOptions | None = None,
-    ) -> StreamCall[RunStream]:
-        r"""Starts a run on a thread and streams its events.
-
-        Arguments are checked at once; nothing is sent before the returned call is awaited or entered:
-
-            async with client.threads.runs.create_stream(thread.id, assistant_id="asst_1") as stream:
-                async for event in stream: ...
-
-        A parameter left out is not sent, None is sent as null.
-
-        Args:
-            thread_id: 1 to 512 visible ASCII characters without `/ \ ? # %`.
-            include: what else to send with the steps; the one value so far is
-                "step_details.tool_calls[*].file_search.results[*].content".
-            instructions: in place of the assistant's; `additional_instructions` are added to them.
-            additional_messages: are put on the thread first.
-            max_completion_tokens, max_prompt_tokens: at least 256; a run that meets one ends "incomplete".
-            metadata: at most 16 pairs, names up to 64 and values up to 512 characters.
-            temperature: 0 to 2. `top_p`: 0 to 1. `tools`: at most 20, in place of the assistant's.
-            on_error_event: "yield" hands out a server's error event instead of raising it.
-            options: headers, query, body, clocks and retries of this one request.
-
-        Raises:
-            InvalidArgumentError: here, for a parameter that cannot be meant; nothing is sent.
-            APIStatusError: on opening, for any status but 200; `ThreadBusyError` where a run is active on the thread.
-            APIConnectionError: on opening: the request surely never reached the server.
-            APITimeoutError: on opening: not connected, or no stream slot came free, within `Timeouts.connect`.
-            RunOutcomeUnknownError: on opening: it may have, and was not answered. It is not sent again.
-            ClientClosedError: the client is closed.
-            StreamProtocolError: on opening, for a 200 that is no event stream.
-
-        Cancelling the opening closes the connection; the run may have been started all the same.
-        """
-        must_stream(stream, instead="runs.create")
-        check_on_error_event(on_error_event)
-        params = RunCreateParams(
-            assistant_id=assistant_id,
-            include=include,
-            additional_instructions=additional_instructions,
-            additional_messages=additional_messages,
-            instructions=instructions,
-            max_completion_tokens=max_completion_tokens,
-            max_prompt_tokens=max_prompt_tokens,
-            metadata=metadata,
-            model=model,
-            parallel_tool_calls=parallel_tool_calls,
-            reasoning_effort=reasoning_effort,
-            response_format=response_format,
-            temperature=temperature,
-            tool_choice=tool_choice,
-            tools=tools,
-            top_p=top_p,
-            truncation_strategy=truncation_strategy,
-            stream=True,
-        )
-        call = _create_call(thread_id, params, options)
-        return StreamCall(self._create_stream(call, on_error_event))
-
-    async def _create_stream(self, call: Call[Run], on_error_event: OnErrorEvent | None) -> RunStream:
-        return await self._stream(call, on_error_event)
-
-    async def create(
-        self,
-        thread_id: str,
-        *,
-        assistant_id: str,
-        include: Sequence[str] | UnsetType = UNSET,
-        additional_instructions: str | None | UnsetType = UNSET,
-        additional_messages: Sequence[MessageCreateParams | JSONMapping] | None | UnsetType = UNSET,
-        instructions: str | None | UnsetType = UNSET,
-        max_completion_tokens: int | None | UnsetType = UNSET,
-        max_prompt_tokens: int | None | UnsetType = UNSET,
-        metadata: Metadata | None | UnsetType = UNSET,
-        model: str | None | UnsetType = UNSET,
-        parallel_tool_calls: bool | UnsetType = UNSET,
-        reasoning_effort: ReasoningEffort | None | UnsetType = UNSET,
-        response_format: AssistantResponseFormatOption | JSONMapping | None | UnsetType = UNSET,
-        temperature: float | None | UnsetType = UNSET,
-        tool_choice: AssistantToolChoiceOption | JSONMapping | None | UnsetType = UNSET,
-        tools: Sequence[AssistantTool | JSONMapping] | None | UnsetType = UNSET,
-        top_p: float | None | UnsetType = UNSET,
-        truncation_strategy: TruncationStrategy | JSONMapping | None | UnsetType = UNSET,
-        stream: Literal[False] = False,
-        options: RequestOptions | None = None,
-    ) -> Run:
-        """Starts a run and returns it as it is then, usually "queued". Parameters and errors as `create_stream`."""
-        must_not_stream(stream, instead="runs.create_stream")
-        params = RunCreateParams(
-            assistant_id=assistant_id,
-            include=include,
-            additional_instructions=additional_instructions,
-            additional_messages=additional_messages,
-            instructions=instructions,
-            max_completion_tokens=max_completion_tokens,
-            max_prompt_tokens=max_prompt_tokens,
-            metadata=metadata,
-            model=model,
-            parallel_tool_calls=parallel_tool_calls,
-            reasoning_effort=reasoning_effort,
-            response_format=response_format,
-            temperature=temperature,
-            tool_choice=tool_choice,
-            tools=tools,
-            top_p=top_p,
-            truncation_strategy=truncation_strategy,
-        )
-        return await self._send(_create_call(thread_id, params, options))
+        return AsyncRunSteps(self._backend)
 
     async def retrieve(self, run_id: str, *, thread_id: str, options: RequestOptions | None = None) -> Run:
         """Returns a run. Raises `NotFoundError` where there is none, and at LiteLLM's `/v1`, which has no such route."""
@@ -248,14 +92,8 @@ class AsyncRuns(Resource):
             APIError: a look failed; see `aiorunstream.errors`.
         """
         call = make_call(RETRIEVE_RUN, {"thread_id": thread_id, "run_id": run_id}, options=options)
-        attempt = 0
         with anyio.move_on_after(timeout):
-            while True:
-                attempt += 1
-                answer = await self._answer(call)
-                if answer.data.status not in _ACTIVE:
-                    return answer.data
-                await anyio.sleep(poll_delay(attempt, answer.headers))
+            return await poll_run(lambda: self._answer(call), until=has_stopped)
         raise APITimeoutError(f"run {run_id} had not stopped after {timeout:g} s", reason="timeout")
 
     async def cancel(self, run_id: str, *, thread_id: str, options: RequestOptions | None = None) -> Run:
@@ -270,22 +108,22 @@ class AsyncRuns(Resource):
         tool_outputs: Sequence[ToolOutput | JSONMapping],
         stream: Literal[True] = True,
         on_error_event: OnErrorEvent | None = None,
+        cancel_on_exit: bool | None = None,
+        recover: RecoverPolicy | bool | None = None,
         options: RequestOptions | None = None,
     ) -> StreamCall[RunStream]:
-        """Answers all the calls a run waits for, and streams how it goes on. Errors as `create_stream`.
+        """Answers all the calls a run waits for, and streams how it goes on. The rest and the errors as `create_stream`.
 
         Args:
             tool_outputs: one for each of `run.tool_calls`, all in one request.
         """
         must_stream(stream, instead="runs.submit_tool_outputs")
-        check_on_error_event(on_error_event)
-        call = _submit_call(
-            run_id, thread_id, RunSubmitToolOutputsParams(tool_outputs=tool_outputs, stream=True), options
-        )
-        return StreamCall(self._submit_tool_outputs_stream(call, on_error_event))
+        manner = self._streams.manner(on_error_event=on_error_event, cancel_on_exit=cancel_on_exit, recover=recover)
+        call = submit_call(run_id, thread_id, tool_outputs, options, stream=True)
+        return StreamCall(self._submit_tool_outputs_stream(call, manner))
 
-    async def _submit_tool_outputs_stream(self, call: Call[Run], on_error_event: OnErrorEvent | None) -> RunStream:
-        return await self._stream(call, on_error_event)
+    async def _submit_tool_outputs_stream(self, call: Call[Run], manner: Manner) -> RunStream:
+        return await self._streams.open(call, manner)
 
     async def submit_tool_outputs(
         self,
@@ -298,17 +136,4 @@ class AsyncRuns(Resource):
     ) -> Run:
         """Answers all the calls a run waits for, and returns the run as it is then."""
         must_not_stream(stream, instead="runs.submit_tool_outputs_stream")
-        params = RunSubmitToolOutputsParams(tool_outputs=tool_outputs)
-        return await self._send(_submit_call(run_id, thread_id, params, options))
-
-
-def _create_call(thread_id: str, params: RunCreateParams, options: RequestOptions | None) -> Call[Run]:
-    query = include_query(params.include)
-    return make_call(CREATE_RUN, {"thread_id": thread_id}, query=query, body=params.body(), options=options)
-
-
-def _submit_call(
-    run_id: str, thread_id: str, params: RunSubmitToolOutputsParams, options: RequestOptions | None
-) -> Call[Run]:
-    ids = {"thread_id": thread_id, "run_id": run_id}
-    return make_call(SUBMIT_TOOL_OUTPUTS, ids, body=params.body(), options=options)
+        return await self._streams.create(submit_call(run_id, thread_id, tool_outputs, options), "error", self._send)

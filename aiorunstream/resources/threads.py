@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
+from ..backends import Backend
+from ..handler import AssistantEventHandler
 from ..models import (
     AssistantResponseFormatOption,
     AssistantTool,
@@ -26,7 +28,7 @@ from ..operations import (
     Call,
     make_call,
 )
-from ..options import RequestOptions
+from ..options import RecoverPolicy, RequestOptions
 from ..params import (
     JSONMapping,
     MessageCreateParams,
@@ -36,7 +38,11 @@ from ..params import (
 )
 from ..protocol import OnErrorEvent
 from ..stream import RunStream, StreamCall
-from ._resource import Resource, check_on_error_event, must_not_stream, must_stream
+from ..tools import ToolSet
+from ._resource import Resource, must_not_stream, must_stream
+from ._streams import Manner, Streams
+from ._tool_round import Approve, OnToolError
+from .assistant_stream import AssistantStream
 from .messages import AsyncMessages
 from .runs import AsyncRuns
 
@@ -44,15 +50,19 @@ from .runs import AsyncRuns
 class AsyncThreads(Resource):
     """`client.threads`, with `messages` and `runs` on it."""
 
+    def __init__(self, backend: Backend, streams: Streams) -> None:
+        super().__init__(backend)
+        self._streams = streams
+
     @cached_property
     def messages(self) -> AsyncMessages:
         """The messages of threads."""
-        return AsyncMessages(self._backend, on_error_event=self._on_error_event)
+        return AsyncMessages(self._backend)
 
     @cached_property
     def runs(self) -> AsyncRuns:
         """The runs of threads."""
-        return AsyncRuns(self._backend, on_error_event=self._on_error_event)
+        return AsyncRuns(self._backend, self._streams)
 
     async def create(
         self,
@@ -111,6 +121,8 @@ class AsyncThreads(Resource):
         truncation_strategy: TruncationStrategy | JSONMapping | None | UnsetType = UNSET,
         stream: Literal[True] = True,
         on_error_event: OnErrorEvent | None = None,
+        cancel_on_exit: bool | None = None,
+        recover: RecoverPolicy | bool | None = None,
         options: RequestOptions | None = None,
     ) -> StreamCall[RunStream]:
         """Makes a thread, starts a run on it and streams its events; the first is `thread.created`.
@@ -119,7 +131,7 @@ class AsyncThreads(Resource):
         `reasoning_effort` here.
         """
         must_stream(stream, instead="threads.create_and_run")
-        check_on_error_event(on_error_event)
+        manner = self._streams.manner(on_error_event=on_error_event, cancel_on_exit=cancel_on_exit, recover=recover)
         params = ThreadCreateAndRunParams(
             assistant_id=assistant_id,
             thread=thread,
@@ -139,10 +151,72 @@ class AsyncThreads(Resource):
             stream=True,
         )
         call = make_call(CREATE_THREAD_AND_RUN, body=params.body(), options=options)
-        return StreamCall(self._create_and_run_stream(call, on_error_event))
+        return StreamCall(self._create_and_run_stream(call, manner))
 
-    async def _create_and_run_stream(self, call: Call[Run], on_error_event: OnErrorEvent | None) -> RunStream:
-        return await self._stream(call, on_error_event)
+    async def _create_and_run_stream(self, call: Call[Run], manner: Manner) -> RunStream:
+        return await self._streams.open(call, manner)
+
+    def stream(
+        self,
+        *,
+        assistant_id: str,
+        thread: ThreadCreateParams | JSONMapping | UnsetType = UNSET,
+        instructions: str | None | UnsetType = UNSET,
+        max_completion_tokens: int | None | UnsetType = UNSET,
+        max_prompt_tokens: int | None | UnsetType = UNSET,
+        metadata: Metadata | None | UnsetType = UNSET,
+        model: str | None | UnsetType = UNSET,
+        parallel_tool_calls: bool | UnsetType = UNSET,
+        response_format: AssistantResponseFormatOption | JSONMapping | None | UnsetType = UNSET,
+        temperature: float | None | UnsetType = UNSET,
+        tool_choice: AssistantToolChoiceOption | JSONMapping | None | UnsetType = UNSET,
+        tool_resources: ToolResources | JSONMapping | None | UnsetType = UNSET,
+        tools: ToolSet | Sequence[AssistantTool | JSONMapping] | None | UnsetType = UNSET,
+        top_p: float | None | UnsetType = UNSET,
+        truncation_strategy: TruncationStrategy | JSONMapping | None | UnsetType = UNSET,
+        on_error_event: OnErrorEvent | None = None,
+        cancel_on_exit: bool | None = None,
+        recover: RecoverPolicy | bool | None = None,
+        event_handler: AssistantEventHandler | None = None,
+        on_tool_error: OnToolError = "report",
+        tool_timeout: float | None = 60.0,
+        max_concurrent_tools: int = 8,
+        max_rounds: int = 16,
+        approve: Approve | None = None,
+        options: RequestOptions | None = None,
+    ) -> AssistantStream:
+        """Makes a thread and starts a run on it, as `runs.stream` does on a thread that is there."""
+        call = self.create_and_run_stream(
+            assistant_id=assistant_id,
+            thread=thread,
+            instructions=instructions,
+            max_completion_tokens=max_completion_tokens,
+            max_prompt_tokens=max_prompt_tokens,
+            metadata=metadata,
+            model=model,
+            parallel_tool_calls=parallel_tool_calls,
+            response_format=response_format,
+            temperature=temperature,
+            tool_choice=tool_choice,
+            tool_resources=tool_resources,
+            tools=tools.definitions if isinstance(tools, ToolSet) else tools,
+            top_p=top_p,
+            truncation_strategy=truncation_strategy,
+            on_error_event=on_error_event,
+            cancel_on_exit=cancel_on_exit,
+            recover=recover,
+            options=options,
+        )
+        return AssistantStream(
+            call,
+            tools=tools if isinstance(tools, ToolSet) else None,
+            event_handler=event_handler,
+            on_tool_error=on_tool_error,
+            tool_timeout=tool_timeout,
+            max_concurrent_tools=max_concurrent_tools,
+            max_rounds=max_rounds,
+            approve=approve,
+        )
 
     async def create_and_run(
         self,

@@ -7,6 +7,6 @@ event loop, so one client may be used from several loops.
 
 from ._body import ResponseBody
 from ._request import Request
-from ._session import Transport
+from ._transport import Transport
 
 __all__ = ["Request", "ResponseBody", "Transport"]

@@ -77,6 +77,7 @@ class Opening:
 
     Attributes:
         deadline: to be entered around the wait.
+        task: whose request it is.
         begun: whether any of the request may have left.
         written_at: when it had left, as far as it has.
         clock: the one that would end the wait now.
@@ -88,6 +89,7 @@ class Opening:
         self._free: Callable[[], None] | None = free
         self._answered = False  # an answer may come while the request is still being written
         self.deadline = asyncio.timeout_at(self._total_at)
+        self.task = asyncio.current_task()
         self.begun = False
         self.written_at = opened_at
         self.clock: Literal["first_event", "total"] = "total"

@@ -1,17 +1,17 @@
-"""The aiohttp session of each event loop, what it holds open, and how a request is sent through it."""
+"""What one event loop holds: the aiohttp session, everything open or draining in it, and how a request is sent through it."""
 
 import asyncio
 import contextlib
 import ssl as ssl_module
-from weakref import WeakKeyDictionary
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import aiohttp
 from yarl import URL
 
-from ..errors import AiorunstreamError, APITimeoutError, ClientClosedError, ConfigurationError
+from ..errors import AiorunstreamError, APITimeoutError, ClientClosedError
 from ..options import Limits
 from ._body import ResponseBody
-from ._connector import CleanConnector
 from ._request import Opening, Request, RequestBody
 from ._translate import BROKEN, NEVER_SENT, no_answer, not_begun, not_sent, reason_of, too_late
 
@@ -19,96 +19,14 @@ READ_BUFFER = 16 * 1024
 """Pauses the socket at twice this many unread bytes, so 5,000 stalled readers hold 325 MB and not 2.8 GB."""
 MAX_OPENING = 128
 """Requests being sent at once per loop: without it, opening 10,000 streams froze the loop for 3.5 s."""
+_LAST_TURNS = 1.0
 _AUTO_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _CLOSED = "the client was closed while the request was under way"
 
-
-class Transport:
-    """Sends requests, through one aiohttp session per event loop.
-
-    Args:
-        limits: streams at once, and how long idle connections are kept.
-        ssl, proxy, trust_env: handed to aiohttp as they are.
-        session: the caller's own session, used instead, in its loop only, and left open at the end.
-    """
-
-    def __init__(
-        self,
-        *,
-        limits: Limits,
-        ssl: ssl_module.SSLContext | bool = True,
-        proxy: str | None = None,
-        trust_env: bool = False,
-        session: aiohttp.ClientSession | None = None,
-    ) -> None:
-        self._limits = limits
-        self._ssl = ssl
-        self._proxy = proxy
-        self._trust_env = trust_env
-        self._theirs = session
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSession] = WeakKeyDictionary()
-        self._closed = False
-
-    async def send(self, request: Request) -> ResponseBody:
-        """Sends a request and returns its answer once the headers are there, whatever the status.
-
-        Raises:
-            APIConnectionError: it surely never reached the server, or may be repeated freely.
-            APITimeoutError: connecting took too long, or no stream slot came free.
-            RunOutcomeUnknownError: a creating request may have been carried out.
-            ClientClosedError: the client is closed.
-        """
-        return await self._session().send(request)
-
-    async def aclose(self) -> None:
-        """Aborts every open stream and drain, and closes what this object opened. Idempotent."""
-        self._closed = True
-        here = asyncio.get_running_loop()
-        sessions = list(self._sessions.items())
-        self._sessions.clear()
-        for loop, session in sessions:
-            if loop is not here and loop.is_running():
-                asyncio.run_coroutine_threadsafe(session.aclose(), loop)
-            elif loop is not here:
-                session.forget()
-        for loop, session in sessions:
-            if loop is here:
-                await session.aclose()
-
-    def _session(self) -> "_LoopSession":
-        if self._closed:
-            raise ClientClosedError("the client is closed")
-        loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None:
-            if self._theirs is not None and self._sessions:
-                raise ConfigurationError("a client with a session of yours works only in that session's event loop")
-            self._forget_closed_loops()
-            session = self._sessions[loop] = _LoopSession(
-                self._http_session(),
-                limits=self._limits,
-                ssl=self._ssl,
-                proxy=self._proxy,
-                owned=self._theirs is None,
-            )
-        return session
-
-    def _forget_closed_loops(self) -> None:
-        # The mapping is weak, but what a session holds leads back to its loop.
-        for loop in [loop for loop in self._sessions if loop.is_closed()]:
-            self._sessions.pop(loop).forget()
-
-    def _http_session(self) -> aiohttp.ClientSession:
-        if self._theirs is not None:
-            return self._theirs
-        return aiohttp.ClientSession(
-            connector=CleanConnector(limit=0, keepalive_timeout=self._limits.keepalive),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=self._trust_env,
-        )
+T = TypeVar("T")
 
 
-class _LoopSession:
+class LoopSession:
     """What one event loop holds: the session, the free slots, and every request and body that is open or drains."""
 
     def __init__(
@@ -129,7 +47,29 @@ class _LoopSession:
         self._slots = asyncio.Semaphore(limits.max_streams)
         self._bodies: set[ResponseBody] = set()
         self._openings: set[Opening] = set()
+        self._kept: set[asyncio.Task[Any]] = set()
         self._closed = False
+
+    @property
+    def is_finishing(self) -> bool:
+        """Whether whoever asks is one of the kept tasks, which may still send while the session is being closed."""
+        return not self._closed and asyncio.current_task() in self._kept
+
+    def keep(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Does something in a task that is held here until it is done."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._kept.add(task)
+        task.add_done_callback(self._dismiss)
+        return task
+
+    def _dismiss(self, task: "asyncio.Task[Any]") -> None:
+        self._kept.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked may have gone; asyncio would report it as never retrieved
+
+    def awaits_answer(self, task: "asyncio.Task[Any]") -> bool:
+        """Whether a request of that task may have left and is not answered yet."""
+        return any(opening.task is task and opening.begun for opening in self._openings)
 
     async def send(self, request: Request) -> ResponseBody:
         opened_at = asyncio.get_running_loop().time()
@@ -155,13 +95,21 @@ class _LoopSession:
             raise ClientClosedError(_CLOSED)
         return body
 
-    async def aclose(self) -> None:
-        """Ends every request and stream in this loop, and the session."""
-        self._end_all()
-        for opening in list(self._openings):
-            opening.give_up()
-        if self._owned:
-            await self._http.close()
+    async def aclose(self, patience: float) -> None:
+        """Ends every request and stream in this loop, and the session; first what is kept, if that ends in time."""
+        try:
+            if self._kept:
+                await asyncio.wait(set(self._kept), timeout=patience)
+        finally:
+            self._end_all()
+            for opening in list(self._openings):
+                opening.give_up()
+            for task in self._kept:
+                task.cancel()
+            if self._owned:
+                await self._http.close()
+            if self._kept:  # they have been cancelled: a turn or two of the loop ends them
+                await asyncio.wait(set(self._kept), timeout=_LAST_TURNS)
 
     def forget(self) -> None:
         """Lets go of a session whose loop is closed, or stopped: nothing can be awaited there any more."""

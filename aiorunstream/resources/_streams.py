@@ -1,0 +1,206 @@
+"""How runs are begun and their streams opened: what the resources of one client share."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import msgspec
+from msgspec import UNSET
+
+from .._log import log
+from ..backends import Backend
+from ..errors import ClientClosedError, InvalidArgumentError
+from ..models import Run
+from ..operations import CREATE_RUN, SUBMIT_TOOL_OUTPUTS, Call, make_call
+from ..options import RecoverPolicy, RequestOptions, Timeouts
+from ..params import JSONMapping, RunSubmitToolOutputsParams, ToolOutput
+from ..protocol import OnErrorEvent
+from ..retry import RetryPolicy
+from ..stream import LEARN_SECONDS, LEAVE_SECONDS, Delivered, Recovery, RunStream, StreamCall, found_stream
+from ._busy import IfActive, check_if_active, when_free
+from ._control import Control, Keeper
+from ._reconcile import can_reconcile, send_or_find
+
+T = TypeVar("T")
+
+
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stream behaves: what its call said, and its client where the call said nothing."""
+
+    on_error_event: OnErrorEvent = "raise"
+    cancel_on_exit: bool = False
+    recover: RecoverPolicy | None = None
+    if_active: IfActive = "error"
+
+
+class Streams:
+    """Begins runs for the resources of one client.
+
+    Args:
+        backend: carries the calls out.
+        keeper: carries on what nobody waits for.
+        timeouts, retry: the client's, for calls that have none of their own.
+        manner: the client's, for streams that say nothing else.
+    """
+
+    def __init__(
+        self, backend: Backend, keeper: Keeper, *, timeouts: Timeouts, retry: RetryPolicy, manner: Manner
+    ) -> None:
+        self._backend = backend
+        self._keeper = keeper
+        self._timeouts = timeouts
+        self._retry = retry
+        self._manner = manner
+        self._delivered = Delivered()
+        # Those whose runs are to end with them, and the loop of each.
+        self._cancelling: WeakKeyDictionary[RunStream, asyncio.AbstractEventLoop] = WeakKeyDictionary()
+
+    def manner(
+        self,
+        *,
+        on_error_event: OnErrorEvent | None,
+        cancel_on_exit: bool | None,
+        recover: RecoverPolicy | bool | None,
+        if_active: IfActive = "error",
+    ) -> Manner:
+        """The manner of one stream; None is the client's. Raises `InvalidArgumentError`."""
+        if on_error_event not in ("raise", "yield", None):
+            raise InvalidArgumentError(
+                f'on_error_event must be "raise" or "yield", not {on_error_event!r:.40}', argument="on_error_event"
+            )
+        if cancel_on_exit not in (True, False, None):
+            raise InvalidArgumentError("cancel_on_exit must be True or False", argument="cancel_on_exit")
+        check_if_active(if_active)
+        usual = self._manner
+        return Manner(
+            on_error_event=on_error_event or usual.on_error_event,
+            cancel_on_exit=usual.cancel_on_exit if cancel_on_exit is None else cancel_on_exit,
+            recover=usual.recover if recover is None else recover_policy(recover),
+            if_active=if_active,
+        )
+
+    async def open(self, call: Call[Run], manner: Manner) -> RunStream:
+        """Begins or goes on with a run, and returns its stream."""
+        if not manner.cancel_on_exit:
+            return await self._open(call, manner)
+        opening = asyncio.get_running_loop().create_task(self._open(call, manner))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await self._leave_opening(opening)
+            raise
+
+    async def create(self, call: Call[Run], if_active: IfActive, send: Callable[[Call[Run]], Awaitable[Run]]) -> Run:
+        """Begins a run without a stream, with the same care."""
+        check_if_active(if_active)
+        control = Control(self._backend, self._keeper, call)
+        return await self._begin(call, if_active, control, send)
+
+    async def leave_all(self) -> None:
+        """Leaves every stream of this loop whose run is to end with it."""
+        loop = asyncio.get_running_loop()
+        streams = [stream for stream, its_loop in self._cancelling.items() if its_loop is loop]
+        await asyncio.gather(*(stream.aclose() for stream in streams))
+
+    async def _begin(
+        self, call: Call[Run], if_active: IfActive, control: Control, send: Callable[[Call[Run]], Awaitable[T]]
+    ) -> T | Run:
+        retry = call.options.retry or self._retry
+
+        async def attempt() -> T | Run:
+            if retry.reconcile and can_reconcile(call):
+                return await send_or_find(call, send, control)
+            return await send(call)
+
+        if call.operation is not CREATE_RUN:
+            return await attempt()
+        return await when_free(attempt, control, call.ids["thread_id"], if_active=if_active)
+
+    async def _open(self, call: Call[Run], manner: Manner) -> RunStream:
+        control = Control(self._backend, self._keeper, call)
+        thread_id, run_id = call.ids.get("thread_id"), call.ids.get("run_id")
+        total = (call.options.timeouts or self._timeouts).total
+        until = float("inf") if total is None else asyncio.get_running_loop().time() + total
+
+        def recovery(policy: RecoverPolicy) -> Recovery:
+            return Recovery(control, policy, self._delivered, run_id, until=until)
+
+        def submit(thread: str, run: str, outputs: Sequence[ToolOutput | JSONMapping]) -> StreamCall[RunStream]:
+            return StreamCall(self.open(submit_call(run, thread, outputs, control.options, stream=True), manner))
+
+        async def send(marked: Call[Run]) -> RunStream:
+            opened = await self._backend.open(marked, on_error_event=manner.on_error_event)
+            return RunStream(
+                opened.body,
+                opened.protocol,
+                thread_id=thread_id,
+                run_id=run_id,
+                control=control,
+                cancel_on_exit=manner.cancel_on_exit,
+                submit=submit,
+                recovery=None if manner.recover is None else recovery(manner.recover),
+            )
+
+        stream = await self._begin(call, manner.if_active, control, send)
+        if isinstance(stream, Run):
+            log(logging.WARNING, "run found after an unknown outcome", thread_id=thread_id, run_id=stream.id)
+            stream = found_stream(
+                stream,
+                control=control,
+                cancel_on_exit=manner.cancel_on_exit,
+                submit=submit,
+                recovery=recovery(manner.recover or RecoverPolicy()),
+            )
+        facts = {"request_id": stream.request_id, "thread_id": thread_id, "run_id": stream.run_id}
+        log(logging.DEBUG, "stream opened", operation=call.operation.name, **facts)
+        if manner.cancel_on_exit:
+            self._cancelling[stream] = asyncio.get_running_loop()
+        return stream
+
+    async def _leave_opening(self, opening: "asyncio.Task[RunStream]") -> None:
+        """The opening is not wanted any more; the run it may have begun is not, either."""
+        if not opening.done() and not self._keeper.awaits_answer(opening):
+            opening.cancel()
+        try:
+            leaving = self._keeper.keep(_leave_once_open(opening))
+        except ClientClosedError:
+            opening.cancel()
+            return
+        await asyncio.wait({leaving}, timeout=LEAVE_SECONDS)
+
+
+async def _leave_once_open(opening: "asyncio.Task[RunStream]") -> None:
+    await asyncio.wait({opening}, timeout=LEARN_SECONDS)
+    if not opening.done():
+        opening.cancel()
+        log(logging.WARNING, "run not cancelled: the request for it was not answered")
+    await asyncio.wait({opening})
+    if not opening.cancelled() and opening.exception() is None:
+        await opening.result().aclose()
+
+
+def submit_call(
+    run_id: str,
+    thread_id: str,
+    tool_outputs: Sequence[ToolOutput | JSONMapping],
+    options: RequestOptions | None,
+    *,
+    stream: bool = False,
+) -> Call[Run]:
+    """The call that answers a run. Raises `InvalidArgumentError`."""
+    params = RunSubmitToolOutputsParams(tool_outputs=tool_outputs, stream=True if stream else UNSET)
+    ids = {"thread_id": thread_id, "run_id": run_id}
+    return make_call(SUBMIT_TOOL_OUTPUTS, ids, body=params.body(), options=options)
+
+
+def recover_policy(recover: object) -> RecoverPolicy | None:
+    """True is the usual policy, False none. Raises `InvalidArgumentError`."""
+    if isinstance(recover, bool):
+        return RecoverPolicy() if recover else None
+    if isinstance(recover, RecoverPolicy):
+        return recover
+    raise InvalidArgumentError(
+        f"recover must be True, False or RecoverPolicy(...), not {type(recover).__name__}", argument="recover"
+    )

@@ -1,0 +1,22 @@
+"""A run's events in the hands of their reader: opened, iterated, recovered, left."""
+
+from ._call import StreamCall
+from ._found import found_stream
+from ._given import ByteStream, EventSource, RunControl
+from ._leaving import LEARN_SECONDS, LEAVE_SECONDS
+from ._recovery import Delivered, Recovery
+from ._run_stream import FrameIterator, RunStream
+
+__all__ = [
+    "LEARN_SECONDS",
+    "LEAVE_SECONDS",
+    "ByteStream",
+    "Delivered",
+    "EventSource",
+    "FrameIterator",
+    "Recovery",
+    "RunControl",
+    "RunStream",
+    "StreamCall",
+    "found_stream",
+]

@@ -1,0 +1,63 @@
+"""What `logging` is told: the turning points of a stream, with names and counts, and nothing that people wrote."""
+
+import logging
+
+import pytest
+from raw_server import events_of
+
+from aiorunstream import AsyncClient, RetryPolicy
+from aiorunstream._log import log
+from aiorunstream.server import AssistantsServer, Fault, Pause, ScriptedEngine
+
+SECRET, KEY = "the word that nobody may see", "sk-planted-0123456789"
+
+
+async def test_a_stream_tells_of_its_turning_points(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "aiorunstream")
+    engine = ScriptedEngine([["a ", SECRET], ["b ", Pause(30)]])
+    async with (
+        AssistantsServer(engine=engine) as server,
+        AsyncClient(
+            base_url=server.base_url, api_key=KEY, recover=True, cancel_on_exit=True, retry=RetryPolicy(base_delay=0)
+        ) as client,
+    ):
+        assistant = await client.assistants.create(model="any", instructions=SECRET)
+        thread = await client.threads.create(messages=[{"role": "user", "content": SECRET}])
+        runs = client.threads.runs
+        server.inject(Fault("refuse", status=429, operation="create_run"))
+        server.inject(Fault("cut", at_byte=4000))
+        async with runs.create_stream(thread.id, assistant_id=assistant.id, metadata={"a": SECRET}) as stream:
+            events = await events_of(stream)
+        async with runs.create_stream(thread.id, assistant_id=assistant.id) as second:
+            await anext(second)
+    records = [record for record in caplog.records if record.name == "aiorunstream"]
+    assert [record.getMessage().partition(" thread_id=")[0].partition(" operation=")[0] for record in records] == [
+        "request retried",
+        "stream opened",
+        "first event event=thread.run.created",
+        "recovering a broken stream events_seen=" + str(sum(not event.synthesized for event in events)),
+        "recovered a broken stream events_missed=" + str(sum(event.synthesized for event in events)),
+        f"stream ended how=completed events_seen={len(events)} last_event=thread.run.completed",
+        "stream opened",
+        "first event event=thread.run.created",
+        "stream ended how=closed events_seen=1 last_event=thread.run.created",
+        "run cancelled",
+    ]
+    facts = [record.__dict__ for record in records]
+    assert facts[0]["operation"] == "create_run"
+    assert (facts[0]["attempt"], facts[0]["error"]) == (1, "RateLimitError")
+    assert facts[1]["request_id"] == stream.request_id
+    assert {fact.get("run_id") for fact in facts[2:6]} == {stream.run_id}
+    assert {fact.get("thread_id") for fact in facts[1:]} == {thread.id}
+    assert facts[-1]["run_id"] == second.run_id
+    everything = "".join(map(str, facts))
+    assert SECRET not in everything
+    assert KEY not in everything
+
+
+def test_nothing_is_made_where_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "aiorunstream")
+    log(logging.INFO, "unheard", run_id="run_1")
+    log(logging.WARNING, "heard", run_id="run_1", thread_id=None)
+    assert [record.getMessage() for record in caplog.records] == ["heard run_id=run_1"]
+    assert caplog.records[0].__dict__["thread_id"] is None
