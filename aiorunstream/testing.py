@@ -21,10 +21,10 @@ from .items import Item
 from .models import Assistant, AssistantTool
 from .params import AssistantCreateParams, JSONMapping
 from .scripted import Reply, ScriptedEngine
-from .server import AssistantsServer
+from .server import AssistantsServer, Fault
 from .store import EXPIRES_AFTER
 
-__all__ = ["ScriptedEngine", "ThreadedServer"]
+__all__ = ["Fault", "ScriptedEngine", "ThreadedServer"]
 
 T = TypeVar("T")
 
@@ -103,6 +103,18 @@ class ThreadedServer:
         """
         params = AssistantCreateParams(model=model, instructions=instructions, tools=tools)
         return self.call(lambda server: server.store.create_assistant(params))
+
+    def inject(self, fault: Fault) -> None:
+        """Has the server do something wrong, in the next request that fits; as `AssistantsServer.inject`.
+
+        Raises:
+            ConfigurationError: this is no `Fault`.
+        """
+        self.call(lambda server: server.inject(fault))
+
+    def clear_faults(self) -> None:
+        """Forgets the faults that have not happened. Those that are happening go on."""
+        self.call(AssistantsServer.clear_faults)
 
     def call(self, function: Callable[[AssistantsServer], T]) -> T:
         """Calls a function with the server, in its thread, and returns or raises what it does.

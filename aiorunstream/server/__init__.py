@@ -1,4 +1,4 @@
-"""The embedded server, what answers in it, and what an engine may say."""
+"""The embedded server, what answers in it, what an engine may say, and what can go wrong."""
 
 from ..engine import DefaultEngine, Engine, Turn
 from ..items import (
@@ -24,6 +24,7 @@ from ..items import (
     ShowImage,
 )
 from ..scripted import Reply, ScriptedEngine
+from ._faults import Fault
 from ._server import AssistantsServer
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Engine",
     "Expire",
     "Fail",
+    "Fault",
     "Item",
     "LinkFile",
     "MoreArguments",

@@ -19,6 +19,7 @@ from ..intake import StoreError
 from ..operations import OPERATIONS, Operation
 from ..store import EXPIRES_AFTER, Store
 from ._answers import RequestError, error_answer, json_answer, refusal
+from ._faults import Fault, Faults, refused, send_with_fault, withhold
 from ._handlers import Streamed, handlers
 from ._limits import RateWindow
 from ._requests import MAX_BODY_BYTES, read_request
@@ -84,6 +85,7 @@ class AssistantsServer:
         self.store = Store(clock=time.time, new_id=_new_id, expires_after=expires_after)
         self._runs = Runs(self.store, engine or DefaultEngine(), delay=delay, expires_after=expires_after)
         self._handlers = handlers(self.store, self._runs)
+        self._faults = Faults()
         self._limits = RateWindow(clock=time.monotonic, tokens=lambda: self._runs.tokens_spent)
         self._runner: web.AppRunner | None = None
         self.requests: deque[tuple[str, str]] = deque(maxlen=_REQUESTS_KEPT)
@@ -99,6 +101,21 @@ class AssistantsServer:
         """What clients take as their base URL; ends in `/v1`."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}/v1"
+
+    def inject(self, fault: Fault) -> None:
+        """Has the server do something wrong, in the next request that fits.
+
+        Of several faults that fit a request, the one injected first happens, and only that one. A request that is
+        wrong itself uses up none. It may be called at any time, in the server's own loop.
+
+        Raises:
+            ConfigurationError: this is no `Fault`.
+        """
+        self._faults.add(fault)
+
+    def clear_faults(self) -> None:
+        """Forgets the faults that have not happened. Those that are happening go on."""
+        self._faults.clear()
 
     async def start(self) -> None:
         """Begins to listen.
@@ -189,20 +206,34 @@ class AssistantsServer:
         handler = self._handlers[operation.name]
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            result = handler(await read_request(operation, request))
+            asked = await read_request(operation, request)
+            fault = self._faults.find(operation.name, streams=asked.stream)
+            if fault is not None and fault.kind == "refuse":
+                self._faults.use(fault)
+                return refused(fault)
+            result = handler(asked)
+            if fault is not None:
+                self._faults.use(fault)
             if isinstance(result, Streamed):
-                return await self._stream(request, result.listener)
+                return await self._stream(request, result.listener, fault)
+            if fault is not None:
+                await withhold(fault, request)
             return json_answer(result)
 
         return answer
 
-    async def _stream(self, request: web.Request, listener: Listener) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, listener: Listener, fault: Fault | None) -> web.StreamResponse:
         response = web.StreamResponse(headers=_STREAM_HEADERS)
         self.open_streams += 1
         try:
+            if fault is not None:
+                await withhold(fault, request)
             await response.prepare(request)
-            while chunk := await listener.read():
-                await response.write(chunk)
+            if fault is None:
+                while chunk := await listener.read():
+                    await response.write(chunk)
+            else:
+                await send_with_fault(fault, listener, request, response)
             if listener.was_cut and request.transport is not None:
                 request.transport.abort()
             else:
