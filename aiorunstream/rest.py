@@ -27,10 +27,10 @@ class AlteredError(Exception):
 
 def rest_of_fields(told: JSONObject, final: object) -> JSONObject:
     """The fields of a Struct or JSON object that are not told, or not to the end. Raises `AlteredError`."""
-    if not isinstance(final, (dict, msgspec.Struct)):
+    if not _is_object(final):
         raise AlteredError
     found: JSONObject = {}
-    for name, value in fields(cast(object, final)):
+    for name, value in fields(final):
         rest = _rest(told.get(name), value)
         if rest is not None:
             found[name] = rest
@@ -44,7 +44,7 @@ def rest_of_parts(told: Entries, final: Sequence[object]) -> list[JSONObject]:
     for place, part in enumerate(final):
         if (pair := pairs.found.get(place)) is not None:
             fragments += _rest_of_part(told, pair, part)
-        elif not pairs.is_altered(place):
+        elif _is_object(part) and not pairs.is_altered(place):
             fragments.append(_fragment(part, place, _whole_fields(part)))
     return fragments
 
@@ -98,6 +98,8 @@ class _Pairs:
     def _try(self, place: int, entry: Entry) -> bool:
         part = self._final[place]
         known, type = kind_of(part)
+        if not isinstance(entry.value, dict) or not _is_object(part):
+            return False
         if entry not in self._left or entry.known != known or entry.fields.get("type") != type:
             return False
         if entry.id is not None and id_of(part) not in (None, entry.id):
@@ -139,14 +141,19 @@ def _rest_of_list(told: Entries, final: Sequence[object]) -> list[object]:
 
 def _whole(value: object) -> object:
     """A value as a fragment that says all of it."""
-    if isinstance(value, (dict, msgspec.Struct)):
-        return _whole_fields(cast(object, value))
+    if _is_object(value):
+        return _whole_fields(value)
     if not isinstance(value, (list, tuple)):
         return value
     items = cast("Sequence[object]", value)
-    if is_own(items):
+    if is_own(items) and all(map(_is_object, items)):
         return [{**_whole_fields(item), "index": place} for place, item in enumerate(items)]
     return [_whole(item) for item in items]
+
+
+def _is_object(part: object) -> bool:
+    """Whether it has fields. Broken servers put bare values where parts belong."""
+    return isinstance(part, (dict, msgspec.Struct))
 
 
 def _whole_fields(part: object) -> JSONObject:

@@ -18,8 +18,10 @@ MAX_RETRY_AFTER = 120.0
 """The longest wait a server may ask for, in seconds; above it the error is raised at once."""
 
 
-_NEVER_BETTER = frozenset({"no free slot", "InvalidURL", "InvalidUrlClientError", "UnicodeError"})
-"""Reasons of this side's own: another attempt meets them again, and should not spend the budget."""
+_NEVER_BETTER = frozenset(
+    {"no free slot", "InvalidURL", "InvalidUrlClientError", "UnicodeError", "SSLCertVerificationError"}
+)
+"""Reasons that do not pass by themselves: another attempt meets them again, and should not spend the budget."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,21 +113,30 @@ def next_delay(
 
 
 MAX_POLL_DELAY = 5.0
+MIN_POLL_DELAY = 0.1
 
 
-def poll_delay(attempt: int, headers: Mapping[str, str]) -> float:
+def poll_delay(attempt: int, headers: Mapping[str, str], roll: float = 0.5) -> float:
     """Seconds until the next look at something that is not done yet.
 
-    What the server asks for in `openai-poll-after-ms`, at most 120 s; else half a second, growing by half each time up
-    to 5 s.
+    What the server asks for in `openai-poll-after-ms`, from 0.1 to 120 s; else half a second, growing by half each time
+    up to 5 s, and up to a quarter more or less, so that many who wait do not all ask at once.
 
     Args:
         attempt: how often it was looked at, from 1.
+        roll: a random number from 0 to 1.
     """
     asked = _number(headers.get("openai-poll-after-ms"))
     if asked is not None:
-        return min(asked / 1000, MAX_RETRY_AFTER)
-    return min(0.5 * 1.5 ** min(attempt - 1, 10), MAX_POLL_DELAY)
+        return max(MIN_POLL_DELAY, min(asked / 1000, MAX_RETRY_AFTER))
+    return (0.75 + roll / 2) * min(0.5 * 1.5 ** min(attempt - 1, 10), MAX_POLL_DELAY)
+
+
+def is_outage(error: AiorunstreamError) -> bool:
+    """Whether a look that failed so says nothing of what was looked at: later, the same look may succeed."""
+    if isinstance(error, APIStatusError):
+        return error.status_code in (408, 429) or (error.status_code >= 500 and error.status_code != 501)
+    return isinstance(error, APIConnectionError)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

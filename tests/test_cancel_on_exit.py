@@ -183,7 +183,7 @@ async def test_what_the_server_says_to_the_cancel_is_logged_and_not_raised(caplo
         assert cancels(server) == 1
     record = next(record for record in caplog.records if record.getMessage().startswith("run not cancelled"))
     assert record.levelno == logging.WARNING
-    assert record.__dict__["error"] == "BadRequestError"
+    assert record.__dict__["aiorunstream"]["error"] == "BadRequestError"
 
 
 async def test_a_client_that_is_closed_first_cancels_the_runs_of_its_open_streams() -> None:

@@ -43,14 +43,14 @@ async def test_a_stream_tells_of_its_turning_points(caplog: pytest.LogCaptureFix
         "stream ended how=closed events_seen=1 last_event=thread.run.created",
         "run cancelled",
     ]
-    facts = [record.__dict__ for record in records]
+    facts: list[dict[str, object]] = [record.__dict__["aiorunstream"] for record in records]
     assert facts[0]["operation"] == "create_run"
     assert (facts[0]["attempt"], facts[0]["error"]) == (1, "RateLimitError")
     assert facts[1]["request_id"] == stream.request_id
     assert {fact.get("run_id") for fact in facts[2:6]} == {stream.run_id}
     assert {fact.get("thread_id") for fact in facts[1:]} == {thread.id}
     assert facts[-1]["run_id"] == second.run_id
-    everything = "".join(map(str, facts))
+    everything = "".join(str(record.__dict__) for record in records)
     assert SECRET not in everything
     assert KEY not in everything
 
@@ -60,4 +60,25 @@ def test_nothing_is_made_where_nobody_listens(caplog: pytest.LogCaptureFixture) 
     log(logging.INFO, "unheard", run_id="run_1")
     log(logging.WARNING, "heard", run_id="run_1", thread_id=None)
     assert [record.getMessage() for record in caplog.records] == ["heard run_id=run_1"]
-    assert caplog.records[0].__dict__["thread_id"] is None
+    assert caplog.records[0].__dict__["aiorunstream"] == {"run_id": "run_1", "thread_id": None}
+
+
+def test_a_program_with_facts_of_its_own_in_each_record_is_not_disturbed(caplog: pytest.LogCaptureFixture) -> None:
+    made = logging.getLogRecordFactory()
+
+    def factory(*args: object, **kwargs: object) -> logging.LogRecord:
+        record = made(*args, **kwargs)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        record.request_id = record.run_id = record.error = "its own"
+        return record
+
+    logging.setLogRecordFactory(factory)
+    try:
+        log(logging.WARNING, "heard", run_id="run_1", request_id="req_1", error="X", name="y", args=1, module="z")
+    finally:
+        logging.setLogRecordFactory(made)
+    assert caplog.records[0].__dict__["aiorunstream"]["request_id"] == "req_1"
+
+
+def test_the_words_of_a_server_cannot_look_like_a_line_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    log(logging.WARNING, "heard", event="thread.x\nCRITICAL forged line")
+    assert caplog.records[0].getMessage() == "heard event='thread.x\\nCRITICAL forged line'"

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,20 @@ from aiorunstream.errors import (
     APIStatusError,
     APITimeoutError,
     ConfigurationError,
+    InvalidArgumentError,
 )
 from aiorunstream.options import Limits, RequestOptions, Timeouts
-from aiorunstream.retry import MAX_RETRY_AFTER, RetryBudget, RetryPolicy, is_retryable, next_delay, retry_after
+from aiorunstream.retry import (
+    MAX_POLL_DELAY,
+    MAX_RETRY_AFTER,
+    RetryBudget,
+    RetryPolicy,
+    is_outage,
+    is_retryable,
+    next_delay,
+    poll_delay,
+    retry_after,
+)
 
 
 def status(code: int, *, after: float | None = None, should: str | None = None) -> APIStatusError:
@@ -226,3 +238,39 @@ def test_options_never_show_what_they_hold() -> None:
     )
     assert "planted" not in repr(options)
     assert "planted" not in str(options)
+
+
+@pytest.mark.parametrize("value", [5, None, "\ud800"], ids=["number", "none", "half-a-pair"])
+def test_a_query_is_text_that_has_bytes(value: object) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^extra_query\['page'\] must be text"):
+        RequestOptions(extra_query=cast("dict[str, str]", {"page": value}))
+    RequestOptions(extra_query={"page": "\u00e9"})
+
+
+@pytest.mark.parametrize(
+    ("attempt", "delay"), [(1, 0.5), (2, 0.75), (3, 1.125), (9, MAX_POLL_DELAY), (10**9, MAX_POLL_DELAY)]
+)
+def test_the_wait_between_two_looks_grows_to_five_seconds(attempt: int, delay: float) -> None:
+    assert poll_delay(attempt, {}) == delay
+    assert poll_delay(attempt, {"openai-poll-after-ms": "soon"}) == delay
+
+
+@pytest.mark.parametrize(("header", "delay"), [("250", 0.25), ("0", 0.1), ("999999999", MAX_RETRY_AFTER)])
+def test_the_wait_between_two_looks_is_the_servers_where_it_has_one(header: str, delay: float) -> None:
+    assert poll_delay(5, {"openai-poll-after-ms": header}) == delay
+
+
+@pytest.mark.parametrize(("roll", "share"), [(0.0, 0.75), (0.5, 1.0), (1.0, 1.25)])
+def test_the_looks_of_many_are_spread_and_a_servers_wish_is_not(roll: float, share: float) -> None:
+    assert poll_delay(1, {}, roll) == 0.5 * share
+    assert poll_delay(9, {}, roll) == MAX_POLL_DELAY * share
+    assert poll_delay(1, {"openai-poll-after-ms": "250"}, roll) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("status", "outage"), [(400, False), (404, False), (408, True), (429, True), (500, True), (501, False), (503, True)]
+)
+def test_what_passes_by_itself_is_an_outage(status: int, outage: bool) -> None:  # noqa: FBT001
+    assert is_outage(APIStatusError("x", status_code=status)) is outage
+    assert is_outage(APIConnectionError("x"))
+    assert not is_outage(errors.StreamClosedError("x"))

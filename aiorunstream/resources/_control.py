@@ -2,19 +2,26 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..backends import Backend
+from ..backends import Answer, Backend, Opened, Settings
 from ..models import Message, Run, RunStep
 from ..operations import CANCEL_RUN, LIST_RUNS, RETRIEVE_RUN, Call, make_call
-from ._polling import has_stopped, poll_run
+from ..protocol import OnErrorEvent
+from ._polling import Look, has_stopped, poll_run
+from ._resource import keep_answer
 from .messages import AsyncMessages
 from .steps import AsyncRunSteps
 
 T = TypeVar("T")
+
+MOST_LOOKS = 64
+"""How many looks at runs may be under way in one loop."""
 
 
 class Keeper(Protocol):
@@ -24,9 +31,35 @@ class Keeper(Protocol):
         """Does something that must not end with whoever asked for it. Raises `ClientClosedError`."""
         ...
 
-    def awaits_answer(self, task: "asyncio.Task[Any]") -> bool:
-        """Whether a request of that task may have left and is not answered yet."""
+    def withdraw(self, task: "asyncio.Task[Any]") -> bool:
+        """Lets no further request of that task leave. Whether one that creates something may have, and is not answered."""
         ...
+
+
+class Looking:
+    """A backend for looks at runs: so many at a time in each loop, so that a server that comes back is not overrun."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+    def start(self, settings: Settings) -> None:
+        """Has been done for the backend behind it."""
+
+    async def call(self, call: Call[T]) -> Answer[T]:
+        """Carries out a plain call once there is a place."""
+        loop = asyncio.get_running_loop()
+        places = self._places.get(loop)
+        if places is None:
+            places = self._places[loop] = asyncio.Semaphore(MOST_LOOKS)
+        async with places:
+            answer = await self._backend.call(call)
+        keep_answer(answer)
+        return answer
+
+    async def open(self, call: Call[T], *, on_error_event: OnErrorEvent) -> Opened:
+        """Opens a stream."""
+        return await self._backend.open(call, on_error_event=on_error_event)
 
 
 class Control:
@@ -36,16 +69,24 @@ class Control:
         options: those of the request, without what is for its body only.
     """
 
-    def __init__(self, backend: Backend, keeper: Keeper, call: Call[Run]) -> None:
+    def __init__(self, backend: Backend, looking: Looking, keeper: Keeper, call: Call[Run]) -> None:
         self._backend = backend
+        self._looking = looking
         self._keeper = keeper
-        self.options = msgspec.structs.replace(call.options, extra_body=None, idempotency_key=None)
+        headers = {
+            name: value
+            for name, value in (call.options.extra_headers or {}).items()
+            if name.lower() != "idempotency-key"
+        }
+        self.options = msgspec.structs.replace(
+            call.options, extra_headers=headers or None, extra_body=None, idempotency_key=None
+        )
         included = [value for name, value in call.query if name.startswith("include")]
         self._include: Sequence[str] | UnsetType = included or UNSET
 
     async def retrieve(self, thread_id: str, run_id: str) -> Run:
         """Looks at the run once."""
-        return (await self._backend.call(self._call(thread_id, run_id))).data
+        return (await self._look(thread_id, run_id)()).data
 
     async def cancel(self, thread_id: str, run_id: str) -> Run:
         """Asks the run to stop."""
@@ -54,31 +95,28 @@ class Control:
 
     async def stopped(self, thread_id: str, run_id: str) -> Run:
         """Looks at the run until it has stopped, over outages of the server."""
-        call = self._call(thread_id, run_id)
-        return await poll_run(lambda: self._backend.call(call), until=has_stopped, over_outages=True)
+        return await poll_run(self._look(thread_id, run_id), until=has_stopped, over_outages=True)
 
     async def over(self, thread_id: str, run_id: str) -> Run:
         """Looks at the run until it is over: one that waits for tool outputs is not."""
-        call = self._call(thread_id, run_id)
-        return await poll_run(lambda: self._backend.call(call), until=lambda run: run.is_terminal)
+        return await poll_run(self._look(thread_id, run_id), until=lambda run: run.is_terminal)
 
     async def runs(self, thread_id: str) -> tuple[Run, ...]:
         """The newest hundred runs of the thread, newest first."""
         query = [("limit", "100"), ("order", "desc")]
-        return (
-            await self._backend.call(make_call(LIST_RUNS, {"thread_id": thread_id}, query=query, options=self.options))
-        ).data.data
+        call = make_call(LIST_RUNS, {"thread_id": thread_id}, query=query, options=self.options)
+        return (await self._looking.call(call)).data.data
 
     async def messages(self, thread_id: str, run_id: str) -> tuple[Message, ...]:
-        """The messages the run wrote, oldest first."""
-        found = AsyncMessages(self._backend).list(
+        """The messages the run wrote, oldest first; and those that do not say which run wrote them."""
+        found = AsyncMessages(self._looking).list(
             thread_id, run_id=run_id, order="asc", limit=100, options=self.options
         )
-        return tuple([message async for message in found if message.run_id == run_id])
+        return tuple([message async for message in found if message.run_id in (run_id, None)])
 
     async def steps(self, thread_id: str, run_id: str) -> tuple[RunStep, ...]:
         """The steps of the run, oldest first."""
-        found = AsyncRunSteps(self._backend).list(
+        found = AsyncRunSteps(self._looking).list(
             run_id, thread_id=thread_id, order="asc", limit=100, include=self._include, options=self.options
         )
         return tuple([step async for step in found])
@@ -87,5 +125,6 @@ class Control:
         """Does something that must not end with whoever asked for it. Raises `ClientClosedError`."""
         return self._keeper.keep(work)
 
-    def _call(self, thread_id: str, run_id: str) -> Call[Run]:
-        return make_call(RETRIEVE_RUN, {"thread_id": thread_id, "run_id": run_id}, options=self.options)
+    def _look(self, thread_id: str, run_id: str) -> Look:
+        call = make_call(RETRIEVE_RUN, {"thread_id": thread_id, "run_id": run_id}, options=self.options)
+        return partial(self._looking.call, call)

@@ -1,13 +1,14 @@
 """Looking at a run until it is where it should be."""
 
+import random
 from collections.abc import Awaitable, Callable
 
 import anyio
 
 from ..backends import Answer
-from ..errors import APIConnectionError, APIError, APIStatusError
+from ..errors import APIError
 from ..models import ACTIVE_RUN_STATUSES, Run
-from ..retry import poll_delay
+from ..retry import is_outage, poll_delay
 
 Look = Callable[[], Awaitable[Answer[Run]]]
 
@@ -29,22 +30,15 @@ async def poll_run(look: Look, *, until: Callable[[Run], bool], over_outages: bo
         try:
             answer = await look()
         except APIError as error:
-            if not (over_outages and _passes(error)):
+            if not (over_outages and is_outage(error)):
                 raise
         else:
             if until(answer.data):
                 return answer.data
             headers = answer.headers
-        await anyio.sleep(poll_delay(attempt, headers or {}))
+        await anyio.sleep(poll_delay(attempt, headers or {}, random.random()))  # noqa: S311  # it spreads looks
 
 
 def has_stopped(run: Run) -> bool:
     """Whether it goes on by itself no more. A status this version does not know counts as a stop."""
     return run.status not in ACTIVE_RUN_STATUSES
-
-
-def _passes(error: APIError) -> bool:
-    """Whether it is of the kind that passes by itself."""
-    if isinstance(error, APIStatusError):
-        return error.status_code in (408, 429) or error.status_code >= 500
-    return isinstance(error, APIConnectionError)

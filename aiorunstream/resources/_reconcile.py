@@ -65,7 +65,7 @@ def _mark(call: Call[Run], marker: str) -> Call[Run]:
     if "metadata" in (call.options.extra_body or {}):
         raise InvalidArgumentError("with reconcile, give metadata as the parameter and not in extra_body")
     metadata = cast("Mapping[str, object]", body.get("metadata") or {})
-    if len(metadata) >= _MOST_PAIRS:
+    if len(metadata.keys() - {MARKER}) >= _MOST_PAIRS:
         raise InvalidArgumentError(
             f"metadata must leave room for one pair more with reconcile: {_MOST_PAIRS - 1} at most", argument="metadata"
         )

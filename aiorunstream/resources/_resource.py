@@ -21,7 +21,8 @@ T = TypeVar("T")
 _latest: ContextVar[list[Answer[object]] | None] = ContextVar("aiorunstream_latest_answer", default=None)
 
 
-def _keep(answer: Answer[T]) -> None:
+def keep_answer(answer: Answer[T]) -> None:
+    """Shows an answer to `with_response`, if that is around."""
     kept = _latest.get()
     if kept is not None:
         kept.append(cast("Answer[object]", answer))
@@ -94,7 +95,7 @@ class Resource:
 
     async def _answer(self, call: Call[T]) -> Answer[T]:
         answer = await self._backend.call(call)
-        _keep(answer)
+        keep_answer(answer)
         return answer
 
 

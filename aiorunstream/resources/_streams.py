@@ -20,7 +20,7 @@ from ..protocol import OnErrorEvent
 from ..retry import RetryPolicy
 from ..stream import LEARN_SECONDS, LEAVE_SECONDS, Delivered, Recovery, RunStream, StreamCall, found_stream
 from ._busy import IfActive, check_if_active, when_free
-from ._control import Control, Keeper
+from ._control import Control, Keeper, Looking
 from ._reconcile import can_reconcile, send_or_find
 
 T = TypeVar("T")
@@ -53,9 +53,12 @@ class Streams:
         self._timeouts = timeouts
         self._retry = retry
         self._manner = manner
+        self._looking = Looking(backend)
         self._delivered = Delivered()
-        # Those whose runs are to end with them, and the loop of each.
-        self._cancelling: WeakKeyDictionary[RunStream, asyncio.AbstractEventLoop] = WeakKeyDictionary()
+        # What a client that is closed leaves, rather than cuts, and the loop of each: streams that do more than close their
+        # connection, and those that are being opened.
+        self._to_leave: WeakKeyDictionary[RunStream, asyncio.AbstractEventLoop] = WeakKeyDictionary()
+        self._openings: dict[asyncio.Task[RunStream], asyncio.AbstractEventLoop] = {}
 
     def manner(
         self,
@@ -85,24 +88,32 @@ class Streams:
         """Begins or goes on with a run, and returns its stream."""
         if not manner.cancel_on_exit:
             return await self._open(call, manner)
-        opening = asyncio.get_running_loop().create_task(self._open(call, manner))
+        loop = asyncio.get_running_loop()
+        opening = loop.create_task(self._open(call, manner))
+        self._openings[opening] = loop
         try:
-            return await asyncio.shield(opening)
+            await asyncio.wait({opening})
         except asyncio.CancelledError:
             await self._leave_opening(opening)
             raise
+        finally:
+            del self._openings[opening]
+        if opening.cancelled():
+            raise ClientClosedError("the client was closed while the request was under way")
+        return opening.result()
 
     async def create(self, call: Call[Run], if_active: IfActive, send: Callable[[Call[Run]], Awaitable[Run]]) -> Run:
         """Begins a run without a stream, with the same care."""
         check_if_active(if_active)
-        control = Control(self._backend, self._keeper, call)
+        control = self._control(call)
         return await self._begin(call, if_active, control, send)
 
     async def leave_all(self) -> None:
-        """Leaves every stream of this loop whose run is to end with it."""
+        """Leaves every stream of this loop that recovers, or whose run is to end with it, and those that are being opened."""
         loop = asyncio.get_running_loop()
-        streams = [stream for stream, its_loop in self._cancelling.items() if its_loop is loop]
-        await asyncio.gather(*(stream.aclose() for stream in streams))
+        openings = [self._leave_opening(opening) for opening, its_loop in self._openings.items() if its_loop is loop]
+        streams = [stream.aclose() for stream, its_loop in list(self._to_leave.items()) if its_loop is loop]
+        await asyncio.gather(*openings, *streams)
 
     async def _begin(
         self, call: Call[Run], if_active: IfActive, control: Control, send: Callable[[Call[Run]], Awaitable[T]]
@@ -119,10 +130,9 @@ class Streams:
         return await when_free(attempt, control, call.ids["thread_id"], if_active=if_active)
 
     async def _open(self, call: Call[Run], manner: Manner) -> RunStream:
-        control = Control(self._backend, self._keeper, call)
+        control = self._control(call)
         thread_id, run_id = call.ids.get("thread_id"), call.ids.get("run_id")
-        total = (call.options.timeouts or self._timeouts).total
-        until = float("inf") if total is None else asyncio.get_running_loop().time() + total
+        until = float("inf")
 
         def recovery(policy: RecoverPolicy) -> Recovery:
             return Recovery(control, policy, self._delivered, run_id, until=until)
@@ -131,6 +141,8 @@ class Streams:
             return StreamCall(self.open(submit_call(run, thread, outputs, control.options, stream=True), manner))
 
         async def send(marked: Call[Run]) -> RunStream:
+            nonlocal until
+            until = self._end_of_time(call)
             opened = await self._backend.open(marked, on_error_event=manner.on_error_event)
             return RunStream(
                 opened.body,
@@ -155,13 +167,21 @@ class Streams:
             )
         facts = {"request_id": stream.request_id, "thread_id": thread_id, "run_id": stream.run_id}
         log(logging.DEBUG, "stream opened", operation=call.operation.name, **facts)
-        if manner.cancel_on_exit:
-            self._cancelling[stream] = asyncio.get_running_loop()
+        if manner.cancel_on_exit or stream.delivered is not None:
+            self._to_leave[stream] = asyncio.get_running_loop()
         return stream
+
+    def _control(self, call: Call[Run]) -> Control:
+        return Control(self._backend, self._looking, self._keeper, call)
+
+    def _end_of_time(self, call: Call[Run]) -> float:
+        """When a stream that is begun now must be over, on the loop's clock."""
+        total = (call.options.timeouts or self._timeouts).total
+        return float("inf") if total is None else asyncio.get_running_loop().time() + total
 
     async def _leave_opening(self, opening: "asyncio.Task[RunStream]") -> None:
         """The opening is not wanted any more; the run it may have begun is not, either."""
-        if not opening.done() and not self._keeper.awaits_answer(opening):
+        if not opening.done() and not self._keeper.withdraw(opening):
             opening.cancel()
         try:
             leaving = self._keeper.keep(_leave_once_open(opening))

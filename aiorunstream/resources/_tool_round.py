@@ -1,6 +1,7 @@
 """The tool calls a run waits for: made at once, each within its time, and answered with text for the model."""
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Literal, cast
@@ -40,7 +41,8 @@ class ToolRound:
         self._at_once = at_once
         self._approve = approve
         self._outputs: dict[int, str] = {}  # of the round under way, by the place of the call
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
+        self._scope: anyio.CancelScope | None = None
 
     async def outputs(self, calls: Sequence[RequiredActionToolCall], *, deadline: float) -> list[ToolOutput]:
         """The outputs of all calls of a round. A cancel ends the calls that are being made; asked again, only those are
@@ -51,37 +53,46 @@ class ToolRound:
 
         Raises:
             ToolError: a call went wrong, and that is to be raised.
-            Exception: whatever `approve` raised.
+            Exception: whatever `approve` raised; again and again, once it has.
         """
-        limiter = anyio.CapacityLimiter(self._at_once)
-        async with anyio.create_task_group() as group:
-            for place, call in enumerate(calls):
-                if place not in self._outputs:
-                    group.start_soon(self._answer, place, call, limiter, deadline, group.cancel_scope)
-        failure, self._failure = self._failure, None
-        if failure is not None:  # out here: it is the caller's, and comes in no group
-            raise failure
+        if self._failure is None:
+            limiter = anyio.CapacityLimiter(self._at_once)
+            async with anyio.create_task_group() as group:
+                self._scope = group.cancel_scope
+                for place, call in enumerate(calls):
+                    if place not in self._outputs:
+                        group.start_soon(self._answer, place, call, limiter, deadline)
+        if self._failure is not None:  # out here: it is the caller's, and comes in no group
+            raise self._failure
         texts, self._outputs = self._outputs, {}
-        ids = [getattr(call, "id", None) or cast("dict[str, str]", call).get("id", "") for call in calls]
-        return [ToolOutput(tool_call_id=id, output=texts[place]) for place, id in enumerate(ids)]
+        return [ToolOutput(tool_call_id=_id_of(call), output=texts[place]) for place, call in enumerate(calls)]
+
+    def give_up(self, failure: BaseException) -> None:
+        """Ends the calls that are being made, from any task of the loop; `outputs` raises this from now on."""
+        self._failure = self._failure or failure
+        if self._scope is not None:
+            self._scope.cancel()
 
     async def _answer(
-        self,
-        place: int,
-        call: RequiredActionToolCall,
-        limiter: anyio.CapacityLimiter,
-        deadline: float,
-        scope: anyio.CancelScope,
+        self, place: int, call: RequiredActionToolCall, limiter: anyio.CapacityLimiter, deadline: float
     ) -> None:
         try:
-            if isinstance(call, RequiredActionFunctionToolCall) and not await self._is_approved(call):
-                self._outputs[place] = REFUSED
-                return
-            async with limiter:
-                self._outputs[place] = await self._make(call, deadline)
-        except Exception as error:  # raised once the group is closed
-            self._failure = self._failure or error
-            scope.cancel()
+            output = None
+            with anyio.CancelScope(deadline=deadline):
+                output = await self._output(call, limiter)
+            if output is None:
+                output = self._problem("it was given up: the run expires", call)
+            self._outputs[place] = output
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # raised once the group is closed
+            self.give_up(error)
+
+    async def _output(self, call: RequiredActionToolCall, limiter: anyio.CapacityLimiter) -> str:
+        if isinstance(call, RequiredActionFunctionToolCall) and not await self._is_approved(call):
+            return REFUSED
+        async with limiter:
+            return await self._make(call)
 
     async def _is_approved(self, call: RequiredActionFunctionToolCall) -> bool:
         if self._approve is None:
@@ -89,51 +100,65 @@ class ToolRound:
         answer = self._approve(call)
         return bool(await answer if inspect.isawaitable(answer) else answer)
 
-    async def _make(self, call: RequiredActionToolCall, deadline: float) -> str:
+    async def _make(self, call: RequiredActionToolCall) -> str:
         if not isinstance(call, RequiredActionFunctionToolCall):
-            return self._problem(f"a call of type {call.type!r} cannot be made here", None)
+            return self._problem(f"a call of type {call.type!r} cannot be made here", call)
         name = call.function.name
         tool = self._tools.find(name)
         if tool is None:
             known = ", ".join(found.name for found in self._tools) or "none"
             return self._problem(f"there is no function {name!r}; there is: {known}", call)
         try:
-            return await self._within(tool, tool.decode_arguments(call.function.arguments), call, deadline)
+            return await self._within(tool, tool.decode_arguments(call.function.arguments), call)
         except ToolError as error:
             return self._problem(str(error), call, error)
         except Exception as error:  # somebody else's code
             return self._problem(f"{name} failed: {type(error).__name__}: {error}", call, error)
 
     async def _within(
-        self,
-        tool: CallableTool[..., object],
-        arguments: dict[str, object],
-        call: RequiredActionFunctionToolCall,
-        deadline: float,
+        self, tool: CallableTool[..., object], arguments: dict[str, object], call: RequiredActionFunctionToolCall
     ) -> str:
         """Calls the tool, and gives it up when its time is over. A thread cannot be stopped: it is left to itself."""
         timeout = self._timeout if tool.timeout is None else tool.timeout
-        left = deadline - anyio.current_time()
-        seconds = left if timeout is None else min(left, timeout)
-        with anyio.move_on_after(max(0.0, seconds)):
-            if tool.is_async:
-                result = await cast("Callable[..., Awaitable[object]]", tool.function)(**arguments)
-            else:
-                result = await to_thread.run_sync(partial(tool.function, **arguments), abandon_on_cancel=True)
-                if inspect.isawaitable(result):  # a plain function around an async one
-                    result = await result
-            return encode_output(result, tool=tool.name)
-        why = "the run expires" if timeout is None or left < timeout else f"it took longer than {timeout:g} s"
-        return self._problem(f"{tool.name} was given up: {why}", call)
+        with anyio.move_on_after(timeout):
+            try:
+                return encode_output(await _result_of(tool, arguments), tool=tool.name)
+            except anyio.get_cancelled_exc_class():
+                if anyio.current_effective_deadline() == -math.inf:
+                    raise
+            return self._problem(f"{tool.name} was cancelled from within", call)
+        return self._problem(f"{tool.name} was given up: it took longer than {timeout:g} s", call)
 
-    def _problem(
-        self, message: str, call: RequiredActionFunctionToolCall | None, cause: Exception | None = None
-    ) -> str:
+    def _problem(self, message: str, call: RequiredActionToolCall, cause: Exception | None = None) -> str:
         """What the model is told of a call that went wrong; raised instead where that is wanted."""
         if not self._raises:
-            return msgspec.json.encode({"error": message}).decode()
+            return msgspec.json.encode({"error": encode_output(message)}).decode()
         if isinstance(cause, ToolError) and cause.call_id is not None:
             raise cause
-        raise ToolError(
-            message, tool=None if call is None else call.function.name, call_id=None if call is None else call.id
-        ) from cause
+        name = call.function.name if isinstance(call, RequiredActionFunctionToolCall) else None
+        raise ToolError(message, tool=name, call_id=_id_of(call)) from cause
+
+
+async def _result_of(tool: CallableTool[..., object], arguments: dict[str, object]) -> object:
+    if tool.is_async:
+        return await cast("Callable[..., Awaitable[object]]", tool.function)(**arguments)
+    # With a limit of its own it waits for no thread: how many there are is counted by calls.
+    limiter, function = anyio.CapacityLimiter(1), partial(tool.function, **arguments)
+    result = await to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
+    return await result if inspect.isawaitable(result) else result  # a plain function around an async one
+
+
+def _id_of(call: RequiredActionToolCall) -> str:
+    found = call.id if isinstance(call, RequiredActionFunctionToolCall) else call.get("id")
+    return found if isinstance(found, str) else ""
+
+
+def problem_of(on_error: object, timeout: float | None, at_once: int, max_rounds: int) -> str | None:
+    """What is wrong with settings of a caller, by the names that it knows; None where nothing is."""
+    if on_error not in ("report", "raise"):
+        return 'on_tool_error must be "report" or "raise"'
+    if timeout is not None and not timeout > 0:
+        return "tool_timeout must be above 0 seconds, or None"
+    if at_once < 1:
+        return "max_concurrent_tools must be at least 1"
+    return "max_rounds must be at least 0" if max_rounds < 0 else None

@@ -45,8 +45,17 @@ class RunActions(StreamFacts, Generic[S]):
             error = StreamError("the run cannot be cancelled: no event has said yet which run it is")
             self._tell(error)
             raise error
-        run = await asyncio.shield(control.keep(control.cancel(thread_id, run_id)))
-        self._cancel_on_exit = False
+        sent = control.keep(self._cancel(control, thread_id, run_id))
+        await asyncio.wait({sent})  # a cancel of this wait is none of the request
+        return sent.result()
+
+    async def _cancel(self, control: RunControl, thread_id: str, run_id: str) -> Run:
+        wanted, self._cancel_on_exit = self._cancel_on_exit, False  # leaving meanwhile must not ask again
+        try:
+            run = await control.cancel(thread_id, run_id)
+        except BaseException:
+            self._cancel_on_exit = wanted
+            raise
         log(logging.INFO, "run cancelled", thread_id=thread_id, run_id=run_id)
         return run
 

@@ -4,11 +4,12 @@ The run is never started again. It is looked at until it stops, its messages and
 which events make the difference.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
 from ..errors import (
+    AiorunstreamError,
     APIError,
     ClientClosedError,
     StreamClosedError,
@@ -17,11 +18,15 @@ from ..errors import (
     StreamTruncatedError,
 )
 from ..events import AssistantStreamEvent, RunEvent, ThreadRunCreated, ThreadRunInProgress
+from ..models import Message, MessageCreationStepDetails, Run, RunStep
 from ..options import RecoverPolicy
+from ..retry import is_outage, poll_delay
 from ..snapshot import RunSnapshot
 from ._given import RunControl
 
 _MOST_WAITING = 1_000
+_LOOKS_FOR_PROGRESS = 5
+"""How often a run is looked at that shows the stop which was delivered before: a server may be slow to see it go on."""
 
 
 class NotRecoveredError(Exception):
@@ -110,24 +115,21 @@ class Recovery:
         now, timeout = anyio.current_time(), self._policy.timeout
         if self._deadline is None:
             self._deadline = self._until if timeout is None else min(self._until, now + timeout)
-        events: tuple[AssistantStreamEvent, ...] | None = None
         problem = f"the run had not stopped after {timeout} s (RecoverPolicy.timeout)"
         if self._deadline == self._until:
             problem = "the run had not stopped within the time for all of the stream (Timeouts.total)"
         with anyio.CancelScope(deadline=self._deadline) as self._scope:
             try:
-                events = await self._fetch(thread_id, run_id)
-            except APIError as error:
-                problem = str(error)
+                return await self._fetch_until_it_can_be_had(thread_id, run_id)
             except ClientClosedError:
                 self.give_up()
-            except ValueError:
-                problem = "the run stopped in a way that this version does not know"
+            except NotRecoveredError as error:
+                problem = str(error)
+            except Exception as error:  # whatever it is, the reader is to hear of the break
+                problem = str(error) if isinstance(error, AiorunstreamError) else type(error).__name__
         if self._deadline == float("-inf"):
             raise StreamClosedError("the stream was closed")
-        if not events:
-            raise NotRecoveredError(problem if events is None else "the run has not moved on since its last stop")
-        return events
+        raise NotRecoveredError(problem)
 
     def stopped(self, run_id: str | None, outcome: str | None) -> None:
         """The stream has come to its end. What was delivered counts again if the run goes on in another."""
@@ -140,12 +142,51 @@ class Recovery:
         if self._scope is not None:
             self._scope.cancel()
 
+    async def _fetch_until_it_can_be_had(self, thread_id: str, run_id: str) -> tuple[AssistantStreamEvent, ...]:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                events = await self._fetch(thread_id, run_id)
+            except APIError as error:
+                if not is_outage(error):
+                    raise
+            else:
+                if events:
+                    return events
+                if attempt >= _LOOKS_FOR_PROGRESS:
+                    raise NotRecoveredError("the run has not moved on since its last stop")
+            await anyio.sleep(poll_delay(attempt, {}))
+
     async def _fetch(self, thread_id: str, run_id: str) -> tuple[AssistantStreamEvent, ...]:
         run = await self._control.stopped(thread_id, run_id)
         messages = await self._control.messages(thread_id, run_id)
         steps = await self._control.steps(thread_id, run_id)
         is_new = self.snapshot.run is None
-        events = self.snapshot.missing_events(run, messages, steps)
+        try:
+            events = self.snapshot.missing_events(run, self._own(messages, run, steps), steps)
+        except ValueError:
+            raise NotRecoveredError("the run stopped in a way that this version does not know") from None
         if self._goes_on and is_new:  # it began in another stream, perhaps in another program
             events = tuple(event for event in events if not isinstance(event, (ThreadRunCreated, ThreadRunInProgress)))
         return events
+
+    def _own(self, messages: Sequence[Message], run: Run, steps: Sequence[RunStep]) -> Sequence[Message]:
+        """The messages of this run. Some servers do not say whose a message is, and list those of other runs too."""
+        known = {message.id for message in self.snapshot.messages}
+        known |= {
+            step.step_details.message_creation.message_id
+            for step in steps
+            if isinstance(step.step_details, MessageCreationStepDetails)
+        }
+        own: list[Message] = []
+        for message in messages:
+            if message.run_id is not None or message.id in known:
+                own.append(message)
+            elif message.role == "user":
+                continue
+            elif message.created_at is None or run.created_at is None:
+                raise NotRecoveredError("the server does not say of which run its messages are")
+            elif message.created_at >= run.created_at:
+                own.append(message)
+        return own

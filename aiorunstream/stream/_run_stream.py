@@ -75,6 +75,7 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
         self._reader_left: asyncio.Event | None = None
         self._over = False  # the stream has come to its end, good or bad, or was closed
         self._body_failed = False
+        self._run_goes_on = True  # as far as is known
         self._not_recovered: str | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._progress_told = 0
@@ -184,13 +185,13 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
         except StreamError as error:
             if self._over or not recovery.applies_to(error, body_failed=self._body_failed):
                 raise
-            broken = error
-        await self._recover(recovery, broken)
-        return step()
+            kind = type(error).__name__  # the error itself would hold this frame, and this frame it
+        await self._recover(recovery, kind)
+        return await self._read_on(step)  # what was missed; or the same error again
 
-    async def _recover(self, recovery: Recovery, broken: StreamError) -> None:
-        """Puts the events that were missed in the place of the bytes that will not come, or raises `broken`."""
-        facts = {"thread_id": self.thread_id, "run_id": self.run_id, "error": type(broken).__name__}
+    async def _recover(self, recovery: Recovery, kind: str) -> None:
+        """Puts the events that were missed in the place of the bytes that will not come, if they can be had."""
+        facts = {"thread_id": self.thread_id, "run_id": self.run_id, "error": kind}
         log(logging.INFO, "recovering a broken stream", events_seen=self.events_seen, **facts)
         self._body.abort()
         try:
@@ -198,15 +199,14 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
         except NotRecoveredError as problem:
             self._recovery = None
             self._not_recovered = f"not recovered: {problem}"
+            log(logging.WARNING, "could not recover a broken stream", **facts)
         else:
             log(logging.INFO, "recovered a broken stream", events_missed=len(events), **facts)
             self._go_on_with(events)
-            return
-        log(logging.WARNING, "could not recover a broken stream", **facts)
-        raise broken
 
     def _go_on_with(self, events: tuple[AssistantStreamEvent, ...]) -> None:
         known = self._protocol
+        self._run_goes_on = False
         self._protocol = EventList(
             events,
             run=known.run,
@@ -251,7 +251,7 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
     def _begin_cancel(self) -> "asyncio.Task[None] | None":
         """The cancelling of the run, under way; None where it is not to be cancelled, or cannot be."""
         run, control = self.run, self._control
-        if not self._cancel_on_exit or control is None or self._has_stopped():
+        if not self._cancel_on_exit or control is None or self._has_stopped() or not self._run_goes_on:
             return None
         if run is not None and run.status not in ACTIVE_RUN_STATUSES - {"cancelling"}:
             return None

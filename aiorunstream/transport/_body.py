@@ -71,6 +71,7 @@ class ResponseBody:
         self._waited = waited  # seconds spent in reads since the last event
         self._reading_since = 0.0  # 0 while nobody reads: the reader's own pauses do not count
         self._timer: asyncio.Handle | None = None
+        self._confirming: asyncio.Handle | None = None
         self._timer_at = _NEVER
         protocol = None if self._connection is None else self._connection.protocol
         self._lost = None if protocol is None else protocol.closed
@@ -98,7 +99,7 @@ class ResponseBody:
         now = self._loop.time()
         self._reading_since = now
         due = now + min(self._idle, self._event_seconds - self._waited)
-        if due < self._timer_at:
+        if due < self._timer_at and self._confirming is None:
             self._arm(due)
         broken: BaseException | None = None
         data = b""
@@ -188,7 +189,10 @@ class ResponseBody:
         self.clean_close = clean
         self._disarm()
         if self._lost is not None:
-            self._lost.remove_done_callback(self._on_lost)  # the future lives as long as the pooled connection
+            # The future lives as long as the pooled connection: one callback, that does not hold this body, looks at it.
+            self._lost.remove_done_callback(self._on_lost)
+            self._lost.remove_done_callback(_look_at)
+            self._lost.add_done_callback(_look_at)
         if not clean:
             self._close_connection()
         done(self)
@@ -202,8 +206,7 @@ class ResponseBody:
         self._response.close()
 
     def _on_lost(self, lost: "asyncio.Future[None]") -> None:
-        if not lost.cancelled():
-            lost.exception()  # read, so that asyncio does not report it as never retrieved
+        _look_at(lost)
         if self._content.is_eof() or self._done is None:
             return
         if self._reading_since and self._content.exception() is None:
@@ -214,14 +217,16 @@ class ResponseBody:
     # -- clocks -----------------------------------------------------------------------------------------------------
 
     def _arm(self, at: float) -> None:
-        self._disarm()
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer_at = at
         self._timer = self._loop.call_at(at, self._tick)
 
     def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for handle in (self._timer, self._confirming):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._confirming = None
         self._timer_at = _NEVER
 
     def _next_due(self) -> tuple[float, Clock]:
@@ -233,21 +238,29 @@ class ResponseBody:
         return due
 
     def _tick(self) -> None:
+        self._timer, self._timer_at = None, _NEVER
+        at, _ = self._next_due()
+        if at <= self._loop.time():
+            # One turn of the loop lets data win that lay in the socket while the loop was blocked. A read that begins
+            # meanwhile leaves this alone: bytes that are no event must not put off the clock of the next event.
+            self._confirming = self._loop.call_soon(self._confirm)
+        elif at < _NEVER:
+            self._arm(at)
+
+    def _confirm(self) -> None:
+        self._confirming = None
         at, clock = self._next_due()
-        self._disarm()
         if at > self._loop.time():
             if at < _NEVER:
                 self._arm(at)
-        else:
-            # One turn of the loop lets data win that lay in the socket while the loop was blocked.
-            self._timer = self._loop.call_soon(self._confirm, self._reading_since, clock)
-
-    def _confirm(self, reading_since: float, clock: Clock) -> None:
-        self._timer = None
-        if clock != "total" and self._reading_since != reading_since:
-            self._tick()
             return
         seconds: float = getattr(self._timeouts, clock)
         what = {"idle": "no bytes came", "total": "the stream took longer than"}.get(clock, "no event came")
         within = f"{what} {seconds:g} s" if clock == "total" else f"{what} for {seconds:g} s"
         self._fail(StreamTimeoutError(f"{within} (Timeouts.{clock})", clock=clock, seconds=seconds))
+
+
+def _look_at(lost: "asyncio.Future[None]") -> None:
+    """Reads why a connection was lost, so that asyncio does not report it as never retrieved."""
+    if not lost.cancelled():
+        lost.exception()

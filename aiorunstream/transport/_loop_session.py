@@ -5,6 +5,7 @@ import contextlib
 import ssl as ssl_module
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -48,6 +49,7 @@ class LoopSession:
         self._bodies: set[ResponseBody] = set()
         self._openings: set[Opening] = set()
         self._kept: set[asyncio.Task[Any]] = set()
+        self._withdrawn: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._closed = False
 
     @property
@@ -67,11 +69,17 @@ class LoopSession:
         if not task.cancelled():
             task.exception()  # whoever asked may have gone; asyncio would report it as never retrieved
 
-    def awaits_answer(self, task: "asyncio.Task[Any]") -> bool:
-        """Whether a request of that task may have left and is not answered yet."""
-        return any(opening.task is task and opening.begun for opening in self._openings)
+    def withdraw(self, task: "asyncio.Task[Any]") -> bool:
+        """Lets no further request of that task leave; says whether one that creates may have, and is not answered."""
+        self._withdrawn.add(task)
+        openings = [opening for opening in self._openings if opening.task is task]
+        for opening in openings:
+            opening.withdrawn = True
+        return any(opening.begun and opening.creates for opening in openings)
 
     async def send(self, request: Request) -> ResponseBody:
+        if asyncio.current_task() in self._withdrawn:
+            raise asyncio.CancelledError  # whoever wanted it has gone
         opened_at = asyncio.get_running_loop().time()
         if request.streams:
             what = f"no stream slot came free: all {self._limits.max_streams} (Limits.max_streams) are taken"
@@ -151,9 +159,8 @@ class LoopSession:
         failure: AiorunstreamError
         if request.body is not None:  # nothing tells when a request without one is written, so it takes no place
             await self._take(self._places, request, f"{MAX_OPENING} requests were still being sent")
-        opening = Opening(
-            request.timeouts, opened_at, free=self._places.release if request.body is not None else _nothing
-        )
+        free = self._places.release if request.body is not None else _nothing
+        opening = Opening(request.timeouts, opened_at, creates=request.creates, free=free)
         self._openings.add(opening)
         try:
             async with opening.deadline:

@@ -67,35 +67,45 @@ class RequestBody(payload.Payload):
         await self.write(writer)
 
 
+class WithdrawnError(Exception):
+    """Keeps a body from being written. Nobody is told: whoever wanted it has gone."""
+
+
 class Opening:
     """A request from its first step to the head of its answer, and the clock that ends the wait.
 
     Args:
         timeouts: the answer is due `first_event` after the request was written; `total` counts from `opened_at`.
         opened_at: on the loop's clock.
+        creates: whether it must not be sent twice.
         free: gives back the request's place among those on their way out.
 
     Attributes:
         deadline: to be entered around the wait.
         task: whose request it is.
+        withdrawn: whether nobody wants it any more: what has not left is not to leave.
         begun: whether any of the request may have left.
         written_at: when it had left, as far as it has.
         clock: the one that would end the wait now.
     """
 
-    def __init__(self, timeouts: Timeouts, opened_at: float, *, free: Callable[[], None]) -> None:
+    def __init__(self, timeouts: Timeouts, opened_at: float, *, creates: bool, free: Callable[[], None]) -> None:
         self._timeouts = timeouts
         self._total_at = None if timeouts.total is None else opened_at + timeouts.total
         self._free: Callable[[], None] | None = free
         self._answered = False  # an answer may come while the request is still being written
         self.deadline = asyncio.timeout_at(self._total_at)
         self.task = asyncio.current_task()
+        self.creates = creates
+        self.withdrawn = False
         self.begun = False
         self.written_at = opened_at
         self.clock: Literal["first_event", "total"] = "total"
 
     def due(self, *, connecting: float = 0.0) -> None:
         """The answer, or the next piece of the request to be taken, is due from now on; or from `connecting` seconds on."""
+        if self.withdrawn and not self.begun:
+            raise WithdrawnError
         self.begun = True
         if self._answered or self.deadline.expired():
             return

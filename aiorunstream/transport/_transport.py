@@ -70,10 +70,13 @@ class Transport:
             raise
         return session.keep(work)
 
-    def awaits_answer(self, task: "asyncio.Task[Any]") -> bool:
-        """Whether a request of that task may have left and is not answered yet."""
+    def withdraw(self, task: "asyncio.Task[Any]") -> bool:
+        """Lets no further request of that task leave, nor one that is about to.
+
+        Returns whether a request of it that creates something may have left, and is not answered yet.
+        """
         session = self._sessions.get(asyncio.get_running_loop())
-        return session is not None and session.awaits_answer(task)
+        return session is not None and session.withdraw(task)
 
     async def aclose(self, *, patience: float = 2.0) -> None:
         """Waits for what is kept, aborts every open stream and drain, and closes what this object opened. Idempotent.
