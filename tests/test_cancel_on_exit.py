@@ -26,6 +26,7 @@ from aiorunstream import (
     APIStatusError,
     AsyncClient,
     BadRequestError,
+    ClientClosedError,
     RetryPolicy,
     RunStream,
     StreamClosedError,
@@ -275,6 +276,7 @@ async def test_a_cancelled_cancel_run_still_reaches_the_server() -> None:
             await task
         await until(lambda: cancels(server) == 1, 1)
         await stream.aclose()
+        assert cancels(server) == 1
 
 
 # -- while it is being opened ------------------------------------------------------------------------------------------
@@ -310,6 +312,97 @@ async def test_a_cancelled_opening_that_waits_to_be_sent_again_sends_nothing_mor
             await task
         await asyncio.sleep(0.5)
         assert server.posts == 1
+
+
+@pytest.mark.parametrize("if_active", ["wait", "cancel"])
+async def test_an_opening_that_waits_for_another_run_sends_nothing_more_once_it_is_cancelled(if_active: str) -> None:
+    busy = answer(400, {"error": {"message": "Thread thread_raw already has an active run run_other."}})
+
+    async def script(peer: Peer) -> None:
+        while (request := await peer.request()) is not None:
+            if request.line.startswith("POST") and "/cancel" not in request.line:
+                await peer.send(busy)
+            else:
+                await asyncio.sleep(0.15)  # the cancel comes while this is under way
+                await peer.send(answer(200, run_json("cancelled")))
+
+    async with RawServer(script) as server, a_client(server) as client:
+        runs = client.threads.runs
+        call = runs.create_stream("thread_raw", assistant_id="asst_raw", if_active=if_active)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        task = asyncio.create_task(call)
+        await until(lambda: len(server.requests) == 2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.7)
+        assert len(server.requests) == 2
+
+
+async def test_an_opening_whose_refusal_comes_after_its_cancel_is_not_tried_again() -> None:
+    async def script(peer: Peer) -> None:
+        while await peer.request() is not None:
+            await asyncio.sleep(0.1)
+            await peer.send(answer(503, {}, {"Retry-After": "0.05"}))
+
+    async with RawServer(script) as server, a_client(server, attempts=3) as client:
+        task = asyncio.create_task(start(client))
+        await until(lambda: server.posts == 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.5)
+        assert server.posts == 1
+
+
+async def test_a_client_that_is_closed_while_a_run_is_begun_cancels_that_run() -> None:
+    async def script(peer: Peer) -> None:
+        while (request := await peer.request()) is not None:
+            if "/cancel " in request.line:
+                await peer.send(CANCELLED)
+            else:
+                await asyncio.sleep(0.2)
+                await peer.send(STREAM_HEAD, chunk(CREATED))
+
+    async with RawServer(script) as server:
+        client = a_client(server)
+        task = asyncio.create_task(start(client))
+        await until(lambda: server.posts == 1)
+        await client.aclose()
+        stream = await task
+        with pytest.raises(StreamClosedError):
+            await anext(stream)
+        assert cancels(server) == 1
+
+
+async def test_a_client_that_is_closed_while_it_waits_to_try_again_ends_the_opening() -> None:
+    later = answer(429, {"error": {"message": "slow down"}}, {"Retry-After": "60"})
+    async with RawServer(lambda peer: _answer_all(peer, later)) as server:
+        client = a_client(server, attempts=3)
+        task = asyncio.create_task(start(client))
+        await until(lambda: server.posts == 1)
+        await asyncio.sleep(0.05)
+        await client.aclose()
+        with pytest.raises(ClientClosedError):
+            await task
+
+
+async def test_a_key_that_cannot_be_had_for_the_cancel_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    asked = 0
+
+    async def key() -> str:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise LookupError("the vault is shut")
+        return "sk-1"
+
+    async with streaming(CREATED) as server:
+        async with AsyncClient(base_url=server.base_url, api_key=key, cancel_on_exit=True) as client:
+            await left_after_one(client)
+        assert cancels(server) == 0
+    assert "run not cancelled" in caplog.text
+    assert "LookupError" in caplog.text
+    assert "vault" not in caplog.text
 
 
 async def _answer_all(peer: Peer, wire: bytes) -> None:

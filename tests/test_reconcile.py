@@ -14,6 +14,7 @@ from aiorunstream import (
     RunOutcomeUnknownError,
     ThreadMessageDelta,
     Timeouts,
+    with_response,
 )
 from aiorunstream.resources import _reconcile
 from aiorunstream.server import AssistantsServer, CallTool, Fault, ScriptedEngine
@@ -70,6 +71,16 @@ async def test_a_plain_creation_returns_the_run_it_made() -> None:
         run = await client.threads.runs.create(thread.id, assistant_id=assistant.id)
         assert run.id == server.store.record(thread.id).runs.all()[0].id
         assert creations(server) == 1
+
+
+async def test_a_run_that_was_found_has_its_answer_too() -> None:
+    async with AssistantsServer() as server, a_client(server.base_url) as client:
+        assistant = await client.assistants.create(model="any")
+        thread = await client.threads.create()
+        server.inject(Fault("hang_up", operation="create_run"))
+        answered = await with_response(client.threads.runs.create(thread.id, assistant_id=assistant.id))
+        assert answered.data.id == server.store.record(thread.id).runs.all()[0].id
+        assert (answered.status_code, answered.request_id is None) == (200, False)
 
 
 async def test_tool_outputs_whose_submission_was_never_answered_are_not_sent_again() -> None:
@@ -187,6 +198,9 @@ async def test_the_marker_needs_room_and_is_new_for_each_run() -> None:
                 thread.id, assistant_id=assistant.id, options=RequestOptions(extra_body={"metadata": {"a": "b"}})
             )
         assert creations(server) == 0
+        full[MARKER] = full.pop("pair 0")
+        first = await runs.create(thread.id, assistant_id=assistant.id, metadata=full)
+        await runs.poll(first.id, thread_id=thread.id)
         markers: set[str] = set()
         for metadata in ({"a": "b"}, None):
             run = await runs.create(thread.id, assistant_id=assistant.id, metadata=metadata)
