@@ -16,7 +16,7 @@ import pytest
 from server_client import until
 
 from aiorunstream import AsyncClient, RetryPolicy, Run, ThreadCreateParams, ThreadMessageDelta
-from aiorunstream.server import AssistantsServer, Pause, ScriptedEngine
+from aiorunstream.server import AssistantsServer, Fault, Pause, ScriptedEngine
 from aiorunstream.testing import ThreadedServer
 
 ENOUGH = 400
@@ -101,6 +101,10 @@ async def cancelled_at_every_point(
     raise AssertionError("it never ended")
 
 
+def runs_of(server: AssistantsServer, threads: list[str]) -> list[Run]:
+    return [run for thread in threads for run in server.store.record(thread).runs.all()]
+
+
 PIECES = [f"word{number} " for number in range(30)]
 """What is said before the engine falls silent: a run that goes on until somebody cancels it."""
 
@@ -122,7 +126,7 @@ async def test_57_a_cancel_at_every_point_of_opening_reading_and_leaving(*, twic
                         return
 
         def going(owner: AssistantsServer) -> tuple[list[Run], list[Run]]:
-            runs = [run for thread in threads for run in owner.store.record(thread).runs.all()]
+            runs = runs_of(owner, threads)
             return runs, [run for run in runs if not run.is_terminal]
 
         async def nothing_is_left_at_the_server() -> None:
@@ -140,6 +144,42 @@ async def test_57_a_cancel_at_every_point_of_opening_reading_and_leaving(*, twic
         assert left_going == [] if cancel_on_exit else left_going == runs
 
 
+@pytest.mark.parametrize("cancel_on_exit", [False, True], ids=["leave", "cancel_on_exit"])
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+async def test_57_a_cancel_at_every_point_of_a_recovery(*, twice: bool, cancel_on_exit: bool) -> None:
+    engine = ScriptedEngine([[*PIECES[:5], Pause(0.05), *PIECES[5:8]]], repeat=True)
+    with ThreadedServer(engine=engine) as server:
+        assistant = server.create_assistant()
+        server.inject(Fault("cut", at_byte=3500, operation="create_run", times=None))
+        threads: list[str] = []
+        whole: list[str] = []
+
+        async def program(client: AsyncClient) -> None:
+            thread = server.call(lambda owner: owner.store.create_thread(ThreadCreateParams()))
+            threads.append(thread.id)
+            async with client.threads.runs.create_stream(thread.id, assistant_id=assistant.id) as stream:
+                events = [event async for event in stream]
+            whole.append("".join(event.data.text for event in events if isinstance(event, ThreadMessageDelta)))
+
+        async def nothing_is_left_at_the_server() -> None:
+            await until(lambda: server.open_streams == 0, 3)
+            await until(lambda: all(run.is_terminal for run in server.call(lambda owner: runs_of(owner, threads))), 3)
+
+        points = await cancelled_at_every_point(
+            server.base_url,
+            program,
+            nothing_is_left_at_the_server,
+            twice=twice,
+            cancel_on_exit=cancel_on_exit,
+            recover=True,
+        )
+        runs = server.call(lambda owner: runs_of(owner, threads))
+        print(f"{points} points, {len(runs)} runs, {len(whole)} read whole")
+        assert points >= 8
+        assert len(runs) <= len(threads), "one run was begun twice"
+        assert whole[-1] == "".join(PIECES[:8])
+
+
 @pytest.mark.parametrize("warm", [False, True], ids=["new connection", "pooled connection"])
 async def test_57_a_cancel_at_every_turn_of_the_loop_while_a_run_is_being_begun(*, warm: bool) -> None:
     # With `cancel_on_exit` the opening is a task of its own: what it waits for is no point of the program that waits for it.
@@ -147,7 +187,7 @@ async def test_57_a_cancel_at_every_turn_of_the_loop_while_a_run_is_being_begun(
     with ThreadedServer(delay=0.002, engine=engine) as server:
         assistant = server.create_assistant()
         begun: list[bool] = []
-        for turns in range(40):
+        for turns in (*range(30), 60, 120, 250, 500, 1000, 2000):
             thread = server.call(lambda owner: owner.store.create_thread(ThreadCreateParams()))
 
             def runs(thread_id: str = thread.id) -> tuple[Run, ...]:
@@ -169,4 +209,4 @@ async def test_57_a_cancel_at_every_turn_of_the_loop_while_a_run_is_being_begun(
             await until(lambda runs=runs: all(run.is_terminal for run in runs()), 3)  # type: ignore[misc]
         print(f"{len(begun)} turns, {sum(begun)} runs begun, all cancelled")
         assert not begun[0], "what is cancelled before it begins sends nothing"
-        assert begun[-1], "40 turns are enough to begin a run"
+        assert any(begun), "no try was long enough to begin a run"
