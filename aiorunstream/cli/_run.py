@@ -11,7 +11,7 @@ from rich.console import Console
 from ..client import AsyncClient
 from ..errors import AiorunstreamError
 from ..stream import RunStream, StreamCall
-from ._show import RunDisplay
+from ._show import RunDisplay, in_a_line
 
 _ENDED_WELL = {"completed": 0, "requires_action": 3}
 
@@ -79,6 +79,5 @@ def _piped() -> str | None:
 
 
 def _end_with(error: AiorunstreamError) -> NoReturn:
-    run_id: str | None = getattr(error, "run_id", None)
-    typer.echo(f"{type(error).__name__}: {error}" + (f" (run {run_id})" if run_id else ""), err=True)
+    typer.echo(in_a_line(error), err=True)
     raise typer.Exit(1) from None

@@ -12,11 +12,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import AiorunstreamError
 from ..events import RunEvent, ThreadMessageDelta, ThreadRunStepDelta, UnknownEvent
 from ..models import Message, Run, RunStep, ToolCallsDeltaObject, Usage
 from ..stream import RunStream, StreamCall
 
 _COLOURS = {"thread.run.step": "blue", "thread.run": "magenta", "thread.message": "green", "thread": "cyan"}
+
+# A server, a model or a tool must not move the cursor or rename the window.
+_CONTROLS = dict.fromkeys(set(range(32)) - {ord("\t"), ord("\n")} | set(range(127, 160)))
 
 
 class RunDisplay:
@@ -130,6 +134,23 @@ class RunDisplay:
         # Not through rich: a pipe gets whole lines, at whatever width.
         self._console.file.write(line + "\n")
         self._console.file.flush()
+
+
+def in_a_line(error: AiorunstreamError) -> str:
+    """What went wrong, as people at a terminal are told."""
+    run_id: str | None = getattr(error, "run_id", None)
+    told = "; ".join([str(error), *getattr(error, "__notes__", ())]) + (f" (run {run_id})" if run_id else "")
+    return in_one_line(f"{type(error).__name__}: {told}")
+
+
+def in_one_line(text: str) -> str:
+    """Text with its line ends as spaces, and harmless."""
+    return harmless(" ".join(text.split()))
+
+
+def harmless(text: str) -> str:
+    """Text of somebody else without what a terminal would obey."""
+    return text.translate(_CONTROLS)
 
 
 def _milliseconds(seconds: float | None) -> str:
