@@ -203,7 +203,9 @@ class Peer(asyncio.Protocol):
         self.transport.close()
 
     def rst(self) -> None:
-        """Resets the connection."""
+        """Resets the connection, unless the client has just closed it."""
+        if self.transport.is_closing():
+            return
         sock: socket.socket = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
@@ -247,6 +249,8 @@ class RawServer:
         await asyncio.gather(*tasks, return_exceptions=True)
         for peer in self.peers:
             peer.transport.abort()
+        for _ in range(2):  # aborted transports close a turn later
+            await asyncio.sleep(0)
         for task in tasks:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error  # a script that is wrong must not look like a client that is

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import inspect
+import logging
 import os
 import resource
 import sys
@@ -34,6 +35,9 @@ from aiorunstream import (
     RunProtocol,
     StreamClosedError,
 )
+
+# Development mode also says what took long, and on a busy machine that is anything.
+logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
 
 Child = Callable[[], Awaitable[None]] | Callable[[], None]
 

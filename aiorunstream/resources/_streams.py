@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -55,6 +56,7 @@ class Streams:
         self._manner = manner
         self._looking = Looking(backend)
         self._delivered = Delivered()
+        self._lock = threading.Lock()  # for the two below: loops of several threads may use one client
         # What a client that is closed leaves, rather than cuts, and the loop of each: streams that do more than close their
         # connection, and those that are being opened.
         self._to_leave: WeakKeyDictionary[RunStream, asyncio.AbstractEventLoop] = WeakKeyDictionary()
@@ -90,14 +92,16 @@ class Streams:
             return await self._open(call, manner)
         loop = asyncio.get_running_loop()
         opening = loop.create_task(self._open(call, manner))
-        self._openings[opening] = loop
+        with self._lock:
+            self._openings[opening] = loop
         try:
             await asyncio.wait({opening})
         except asyncio.CancelledError:
             await self._leave_opening(opening)
             raise
         finally:
-            del self._openings[opening]
+            with self._lock:
+                del self._openings[opening]
         if opening.cancelled():
             raise ClientClosedError("the client was closed while the request was under way")
         return opening.result()
@@ -111,9 +115,10 @@ class Streams:
     async def leave_all(self) -> None:
         """Leaves every stream of this loop that recovers, or whose run is to end with it, and those that are being opened."""
         loop = asyncio.get_running_loop()
-        openings = [self._leave_opening(opening) for opening, its_loop in self._openings.items() if its_loop is loop]
-        streams = [stream.aclose() for stream, its_loop in list(self._to_leave.items()) if its_loop is loop]
-        await asyncio.gather(*openings, *streams)
+        with self._lock:
+            openings = [opening for opening, its_loop in self._openings.items() if its_loop is loop]
+            streams = [stream for stream, its_loop in self._to_leave.items() if its_loop is loop]
+        await asyncio.gather(*map(self._leave_opening, openings), *(stream.aclose() for stream in streams))
 
     async def _begin(
         self, call: Call[Run], if_active: IfActive, control: Control, send: Callable[[Call[Run]], Awaitable[T]]
@@ -168,7 +173,8 @@ class Streams:
         facts = {"request_id": stream.request_id, "thread_id": thread_id, "run_id": stream.run_id}
         log(logging.DEBUG, "stream opened", operation=call.operation.name, **facts)
         if manner.cancel_on_exit or stream.delivered is not None:
-            self._to_leave[stream] = asyncio.get_running_loop()
+            with self._lock:
+                self._to_leave[stream] = asyncio.get_running_loop()
         return stream
 
     def _control(self, call: Call[Run]) -> Control:

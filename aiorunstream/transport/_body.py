@@ -154,6 +154,10 @@ class ResponseBody:
             self._content.on_eof(self._drained)
 
     def _cut(self) -> None:
+        # One turn more, so that an end that lay in the socket while the loop was blocked is seen.
+        self._timer = self._loop.call_soon(self._finish_cut)
+
+    def _finish_cut(self) -> None:
         self._finish(clean=False)
 
     def _drained(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl as ssl_module
+import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -42,6 +43,7 @@ class Transport:
         self._trust_env = trust_env
         self._theirs = session
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopSession] = WeakKeyDictionary()
+        self._lock = threading.Lock()  # loops of several threads may begin at the same moment
         self._closed = False
 
     async def send(self, request: Request) -> ResponseBody:
@@ -86,20 +88,25 @@ class Transport:
         """
         self._closed = True
         here = asyncio.get_running_loop()
-        sessions = list(self._sessions.items())
-        for loop, session in sessions:
-            if loop is not here:
+        with self._lock:
+            mine = self._sessions.get(here)
+            others = [(loop, session) for loop, session in self._sessions.items() if loop is not here]
+            for loop, _ in others:
                 del self._sessions[loop]
-                if loop.is_running():
-                    asyncio.run_coroutine_threadsafe(session.aclose(patience), loop)
-                else:
-                    session.forget()
-        if (mine := self._sessions.get(here)) is not None:
+        for loop, session in others:
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(session.aclose(patience), loop)
+            else:
+                session.forget()
+        if mine is not None:
             await mine.aclose(patience)
             self._sessions.pop(here, None)
 
-    def _session(self) -> "LoopSession":
-        loop = asyncio.get_running_loop()
+    def _session(self) -> LoopSession:
+        with self._lock:
+            return self._session_of(asyncio.get_running_loop())
+
+    def _session_of(self, loop: asyncio.AbstractEventLoop) -> LoopSession:
         session = self._sessions.get(loop)
         if self._closed and (session is None or not session.is_finishing):
             raise ClientClosedError("the client is closed")
