@@ -36,6 +36,7 @@ class _Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_skim = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +72,7 @@ def decode(name: str, payload: bytes) -> Decoded:
     if envelope is None or name not in (UNNAMED, envelope.event):
         return _decode_named(name, payload)
     # Opened once only: an envelope in an envelope is a payload like any other.
-    inner = _decode_named(envelope.event, bytes(envelope.data))
+    inner = _decode_named(envelope.event or UNNAMED, bytes(envelope.data))
     if envelope.enabled is not None and isinstance(inner.event, ThreadCreated):
         return Decoded(inner.name, msgspec.structs.replace(inner.event, enabled=envelope.enabled), None)
     return inner
@@ -100,12 +101,22 @@ def _decode_slowly(name: str, payload: bytes) -> Decoded:
     if name == UNNAMED and (inferred := _inferred_name(value)) is not None:
         return _decode_named(inferred, payload)
     if name == "error":
-        return Decoded(name, ErrorEvent(read_complaint(value)), payload if is_flat(value) else None)
+        return Decoded(
+            name, ErrorEvent(read_complaint(value)), payload if is_flat(value) and _is_read(payload) else None
+        )
     if (entry := REGISTRY.get(name)) is not None:
         with suppress(UnbuildableError):
             return Decoded(name, entry.around(build(value, entry.payload)), None)
     wire = payload if is_utf8(payload) else msgspec.json.encode(value)
     return Decoded(name, UnknownEvent(name, msgspec.Raw(wire)), wire)
+
+
+def _is_read(payload: bytes) -> bool:
+    """Whether the fast decoder reads it, which refuses half of an escaped pair wherever it stands."""
+    with suppress(*UNDECODABLE):
+        _skim(payload)
+        return True
+    return False
 
 
 def is_utf8(payload: bytes) -> bool:

@@ -206,7 +206,7 @@ class RunMachine:
                 delta = draft.show(item.file_id, item.detail)
             case Cite():
                 delta = draft.cite(item.text, item.file_id, item.quote)
-            case LinkFile():
+            case _:  # LinkFile
                 delta = draft.link(item.text, item.file_id)
         return (*events, *_deltas(delta))
 
@@ -243,7 +243,7 @@ class RunMachine:
                 begun, rest = calls.call(id, item.name), calls.argue(item.arguments) if item.arguments else None
             case RunCode():
                 begun, rest = calls.run(id), calls.code(item.code) if item.code else None
-            case SearchFiles():
+            case _:  # SearchFiles
                 begun, rest = calls.search(id, item.results), None
         return (*events, *_deltas(begun, rest))
 
@@ -257,7 +257,7 @@ class RunMachine:
                 delta = calls.argue(item.text)
             case MoreCode():
                 delta = calls.code(item.text)
-            case PrintLogs():
+            case _:  # PrintLogs
                 delta = calls.log(item.text)
         return _deltas(delta) if item.text else ()
 

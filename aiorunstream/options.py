@@ -34,14 +34,16 @@ def _mapping_problem(name: str, value: object) -> str | None:
     for key, item in cast("Mapping[object, object]", value).items():
         if not isinstance(key, str):
             return f"{name} must have names of text, not {type(key).__name__}"
-        if name.endswith("query") and not (isinstance(item, str) and _is_utf8(item)):
+        if name.endswith("query") and not isinstance(item, str):
             return f"{name}[{key!r:.80}] must be text, not {type(item).__name__}"
+        if name.endswith("query") and not _is_utf8(item):
+            return f"{name}[{key!r:.80}] must be text that can be sent as UTF-8: it holds half a surrogate pair"
     return None
 
 
-def _is_utf8(text: str) -> bool:
+def _is_utf8(text: object) -> bool:
     try:
-        text.encode()
+        str(text).encode()
     except UnicodeEncodeError:
         return False
     return True

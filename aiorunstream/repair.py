@@ -141,14 +141,8 @@ def _compile(info: inspect.Type) -> Builder:
             return _str
         case inspect.BoolType():
             return _bool
-        case inspect.AnyType():
-            return _anything
         case _:  # a new kind of field in models/ needs a builder here; the tests build every Struct
             raise TypeError(f"no builder for {info!r}")
-
-
-def _anything(value: object) -> object:
-    return value
 
 
 def _bool(value: object) -> bool:
@@ -288,11 +282,8 @@ def _union(info: inspect.UnionType) -> Builder:
         for member in info.types
         if not isinstance(member, (inspect.NoneType, inspect.StructType, inspect.DictType))
     }
-    nullable = any(isinstance(member, inspect.NoneType) for member in info.types)
 
     def build_union(value: object) -> object:
-        if value is None and nullable:
-            return None
         if build_object is not None and isinstance(value, dict):
             return build_object(cast(object, value))
         exact = rest.get(type(value))  # 500 is no text where it may be a number

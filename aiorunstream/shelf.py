@@ -22,9 +22,6 @@ class Shelf(Generic[K]):
         self._noun = noun
         self._items: dict[str, K] = {}
 
-    def __len__(self) -> int:
-        return len(self._items)
-
     @property
     def last(self) -> K | None:
         """The newest."""

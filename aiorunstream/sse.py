@@ -240,6 +240,8 @@ class SSEDecoder:
                     self._begin_data()
                     self._data.add(value)
                 else:
+                    if field == b"event":
+                        self._event = b""  # the line will replace it: only one of the two is held
                     self._line.add(value)
             else:
                 self._skip = field != b"retry" or len(start) > len(b"retry: ") + _RETRY_DIGITS
@@ -309,6 +311,7 @@ class SSEDecoder:
         self._forget()
 
     def _forget(self) -> None:
+        self._event = self._id = b""
         self._data.clear()
         self._line.clear()
         self._short.clear()

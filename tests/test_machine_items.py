@@ -8,6 +8,7 @@ from test_machine import CALLING, OPENING, Bench, outputs_in, refused, waiting
 
 from aiorunstream.calls import without_contents
 from aiorunstream.events import ErrorEvent, ThreadMessageDelta, ThreadRunStepDelta
+from aiorunstream.intake import Paging
 from aiorunstream.items import (
     BreakOff,
     CallTool,
@@ -214,6 +215,9 @@ def test_a_file_search_shows_contents_only_to_those_who_ask() -> None:
         bare,
     ]
     assert without_contents(whole) == step
+    listed = bench.store.list_run_steps(bench.thread.id, bench.run.id, Paging(), with_contents=True)
+    assert listed.data == (whole,)
+    assert bench.store.list_run_steps(bench.thread.id, bench.run.id, Paging()).data == (step,)
 
 
 def test_steps_that_searched_nothing_are_shown_as_they_are() -> None:

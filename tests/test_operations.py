@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from aiorunstream import operations
+from aiorunstream import checks, operations
 from aiorunstream.errors import InvalidArgumentError
 from aiorunstream.models import Message, Page, Run
 from aiorunstream.operations import CREATE_RUN, OPERATIONS, RETRIEVE_RUN_STEP, Operation, make_call
@@ -112,3 +112,21 @@ def test_a_call_holds_what_a_backend_needs() -> None:
 def test_results_are_what_a_plain_answer_holds() -> None:
     assert operations.RETRIEVE_MESSAGE.result is Message
     assert operations.LIST_RUNS.result == Page[Run]
+
+
+def test_a_call_shows_its_operation_and_nothing_of_what_is_in_it() -> None:
+    call = make_call(CREATE_RUN, {"thread_id": "thread_planted"}, options=RequestOptions(extra_body={"a": "planted"}))
+    assert repr(call) == "<Call create_run>"
+
+
+def test_a_header_that_is_none_is_left_out_and_only_its_name_is_checked() -> None:
+    checks.header("X-Trace", None)
+    with pytest.raises(InvalidArgumentError):
+        checks.header("X Trace", None)
+
+
+def test_one_word_of_several_is_asked_for() -> None:
+    check = checks.one_of("asc", "desc")
+    check("order", "asc")
+    with pytest.raises(InvalidArgumentError, match=r"^order must be one of asc, desc, not 'up'"):
+        check("order", "up")

@@ -292,6 +292,18 @@ FLAT = {"message": "overloaded", "type": "server_error", "code": "busy", "param"
         pytest.param("error", {"error": "words"}, ("words", None, None, None), id="text-inside"),
         pytest.param(None, {"error": "words"}, ("words", None, None, None), id="data-only-text"),
         pytest.param("error", {"detail": "words"}, ("words", None, None, None), id="detail"),
+        pytest.param(
+            "error",
+            {"error": "invalid_grant", "error_description": "expired"},
+            ("expired", None, "invalid_grant", None),
+            id="oauth",
+        ),
+        pytest.param(
+            "error",
+            b'{"error":' * 9 + b'"too far in"' + b"}" * 9,
+            ("the server sent an error event", None, None, None),
+            id="wrapped-nine-times",
+        ),
         pytest.param("error", b'"words"', ("words", None, None, None), id="json-text"),
         pytest.param("error", b"upstream gone", ("upstream gone", None, None, None), id="plain-text"),
         pytest.param("error", b"<html>\xff", ("<html>\ufffd", None, None, None), id="bytes"),

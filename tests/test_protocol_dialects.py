@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from test_protocol import CREATED, frame, only, reading
 
+from aiorunstream.errors import InvalidArgumentError
 from aiorunstream.events import ThreadCreated, ThreadMessageDelta, UnknownEvent
 from aiorunstream.protocol import Frame
 
@@ -100,3 +101,11 @@ def test_frames_follow_the_run_as_events_do() -> None:
         names.append(found.event)
     assert names == ["thread.run.created", "thread.run.failed"]
     assert (protocol.outcome, protocol.run_id, protocol.events_seen) == ("failed", "run_1", 2)
+
+
+def test_a_frame_for_a_browser_is_a_server_sent_event_that_reads_back() -> None:
+    wire = Frame("thread.run.queued", b'{\n"id":"run_1"}').sse()
+    assert wire == b'event: thread.run.queued\ndata: {\ndata: "id":"run_1"}\n\n'
+    assert reading(wire).next_frame() == Frame("thread.run.queued", b'{\n"id":"run_1"}')
+    with pytest.raises(InvalidArgumentError):
+        Frame("a\nevent: error", b"{}").sse()

@@ -18,6 +18,7 @@ from aiorunstream.events import (
     UnknownEvent,
 )
 from aiorunstream.models import (
+    FileSearchToolCallDelta,
     FunctionTool,
     Message,
     MessageDeltaEvent,
@@ -358,3 +359,21 @@ def test_all_servers_at_once() -> None:
     }
     found = typed(ThreadCreated, "thread.created", payload).data
     assert (found.id, found.created_at, found.metadata, found.object) == ("9", 1710330640, None, "thread")
+
+
+def test_a_file_search_that_came_without_its_object_has_an_empty_one() -> None:
+    calls = [{"index": 0, "type": "file_search", "id": "call_1"}]
+    payload: dict[str, object] = {
+        "id": "step_1",
+        "delta": {"step_details": {"type": "tool_calls", "tool_calls": calls}},
+    }
+    details = typed(ThreadRunStepDelta, "thread.run.step.delta", payload).data.delta.step_details
+    assert isinstance(details, ToolCallsDeltaObject)
+    (call,) = details.tool_calls
+    assert isinstance(call, FileSearchToolCallDelta)
+    assert call.file_search == {}
+
+
+def test_a_kind_of_field_without_a_builder_is_a_mistake_of_ours() -> None:
+    with pytest.raises(TypeError, match="no builder for"):
+        build("x", bytes)

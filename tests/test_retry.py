@@ -198,11 +198,11 @@ def test_any_header_is_read_or_ignored(text: str) -> None:
 
 @pytest.mark.parametrize("wrong", [
     {"attempts": 0}, {"attempts": -1}, {"base_delay": -0.1}, {"base_delay": 9}, {"max_delay": 0.1}, {"budget": -1},
-    {"base_delay": float("nan")}, {"max_delay": float("nan")},
+    {"base_delay": float("nan")}, {"max_delay": float("nan")}, {"reconcile": 1}, {"reconcile": None},
 ])  # fmt: skip
-def test_a_policy_that_cannot_be_meant_is_refused(wrong: dict[str, int]) -> None:
+def test_a_policy_that_cannot_be_meant_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError, match="|".join(wrong)):
-        RetryPolicy(**wrong)
+        RetryPolicy(**wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_a_policy_may_say_never() -> None:

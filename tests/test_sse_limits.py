@@ -122,3 +122,10 @@ def test_ten_mebibytes_in_many_reads_cost_at_most_twice_one_read() -> None:
     size = 10 << 20
     ratios = [_cost(size, 4096) / _cost(size, size * 2) for _ in range(7)]
     assert statistics.median(ratios) <= 3  # twice, and room for a busy machine; searching anew each time would be 100
+
+
+def test_a_large_read_fails_at_the_limit_and_gives_what_came_before() -> None:
+    decoder = SSEDecoder(max_event_bytes=5 * KIB)
+    found = decoder.feed(b"data: 1\n\ndata: " + b"x" * (40 * KIB))
+    assert [message.data for message in found] == [b"1"]
+    assert decoder.failed

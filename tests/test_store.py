@@ -362,10 +362,13 @@ def test_a_run_of_an_unknown_assistant_is_refused(store: Store, thread: Thread) 
     assert (error.kind, error.message) == ("not_found", "No assistant found with id 'asst_x'.")
 
 
-def test_a_thread_and_its_run_are_made_together_or_not_at_all(store: Store, assistant: Assistant) -> None:
+@pytest.mark.parametrize("kind", [dict, ThreadCreateParams], ids=["dict", "struct"])
+def test_a_thread_and_its_run_are_made_together_or_not_at_all(
+    store: Store, assistant: Assistant, kind: Callable[..., ThreadCreateParams]
+) -> None:
     params = ThreadCreateAndRunParams(
         assistant_id=assistant.id,
-        thread={"messages": [{"role": "user", "content": "hello"}]},
+        thread=kind(messages=[{"role": "user", "content": "hello"}]),
         tool_resources={"file_search": {"vector_store_ids": ["vs_1"]}},
     )
     run = store.create_thread_and_run(params)

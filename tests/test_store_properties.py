@@ -14,6 +14,7 @@ from test_server_schema import Description, description
 from aiorunstream.intake import Paging, StoreError, read_paging, read_params
 from aiorunstream.items import CallTool
 from aiorunstream.machine import RunMachine
+from aiorunstream.models import AssistantToolChoice
 from aiorunstream.params import (
     AssistantCreateParams,
     AssistantUpdateParams,
@@ -275,3 +276,10 @@ def test_a_query_of_a_list_is_read() -> None:
     assert read_paging({"limit": "100", "order": "asc", "after": "a", "before": "b"}) == Paging(100, "asc", "a", "b")
     with pytest.raises(StoreError, match="order"):
         read_paging({"order": "up"})
+
+
+@pytest.mark.parametrize("kind", ["file_search", "code_interpreter"])
+def test_a_run_may_be_told_to_use_a_tool_that_is_no_function(kind: str) -> None:
+    desk = Desk()
+    params = RunCreateParams(assistant_id="asst_mine", tool_choice={"type": kind})
+    assert desk.store.create_run(desk.thread, params).tool_choice == AssistantToolChoice(type=kind)
