@@ -48,6 +48,8 @@ from .snapshot import RunSnapshot
 Told = Awaitable[None] | None
 """What a method returns: nothing, or something to await."""
 Call = Callable[[], Told]
+Find = Callable[[object, int], tuple[Entry, int] | None]
+"""Where a fragment of a delta went to, and where that stands; the fragment has a place in its delta, too."""
 
 _OF_MESSAGE_DELTAS = ("on_message_delta", "on_text_created", "on_text_delta", "on_text_done", "on_image_file_done")
 _OF_STEP_DELTAS = ("on_run_step_delta", "on_tool_call_created", "on_tool_call_delta", "on_tool_call_done")
@@ -60,7 +62,8 @@ class AssistantEventHandler:
     when the message ends; a tool call when the next begins, when its step ends, or when the run waits for its output. One
     handler may serve many streams.
 
-    The names, and the order in which an event calls them, are the official client's.
+    The names, and the order in which an event calls them, are the official client's; only that what ends is told before what
+    begins in its place.
     """
 
     def on_event(self, event: RunEvent) -> Told:
@@ -116,7 +119,7 @@ class _Parts:
     """The parts of one message, or the calls of one step, that were told to have begun; one at a time is being written."""
 
     def __init__(self) -> None:
-        self._begun: set[Entry] = set()
+        self._begun: dict[Entry, tuple[object, int]] = {}  # by its first fragment, and the place of that in its delta
         self._done: set[Entry] = set()
         self._current: Entry | None = None
         self._place = 0
@@ -125,19 +128,24 @@ class _Parts:
         """Whether this is the one that is being written."""
         return self._current is entry
 
-    def go_to(self, entry: Entry, place: int) -> bool:
+    def go_to(self, entry: Entry, place: int, fragment: object, at: int) -> bool:
         """Says that this one is written now, and where it stands; returns whether that is new."""
         self._current, self._place = entry, place
         is_new = entry not in self._begun
-        self._begun.add(entry)
+        self._begun.setdefault(entry, (fragment, at))
         return is_new
 
-    def finish(self) -> int | None:
-        """Where the one stands that was being written and is done now; None where there is none, or it was done before."""
-        if self._current is None or self._current in self._done:
+    def finish(self, find: Find | None = None) -> int | None:
+        """Where the one stands that was being written and is done now; None where there is none, or it was done before.
+
+        `find` looks it up again, where others may have begun in front of it.
+        """
+        current = self._current
+        if current is None or current in self._done:
             return None
-        self._done.add(self._current)
-        return self._place
+        self._done.add(current)
+        again = None if find is None else find(*self._begun[current])
+        return self._place if again is None or again[0] is not current else again[1]
 
 
 class Callbacks:
@@ -185,14 +193,15 @@ class Callbacks:
         if message is None or event.id in self._over:
             return
         parts = self._messages.setdefault(event.id, _Parts())
+        find = partial(self._snapshot.place_in_message, event.id)
         for at, delta in enumerate(event.delta.content):
-            found = self._snapshot.place_in_message(event.id, delta, at)
+            found = find(delta, at)
             if found is None:
                 continue  # it was only to say that something is there
             entry, place = found
             if not parts.is_current(entry):
-                yield from self._part_done(parts, message)
-            is_new = parts.go_to(entry, place)
+                yield from self._part_done(parts, message, find)
+            is_new = parts.go_to(entry, place, delta, at)
             part = message.content[place]
             if isinstance(part, TextContentBlock) and isinstance(delta, TextDeltaBlock):
                 text, piece = part.text, delta.text
@@ -202,8 +211,8 @@ class Callbacks:
                     yield partial(handler.on_text_delta, piece, text)
         yield partial(handler.on_message_delta, event.delta, message)
 
-    def _part_done(self, parts: _Parts, message: Message) -> Iterator[Call]:
-        place = parts.finish()
+    def _part_done(self, parts: _Parts, message: Message, find: Find | None = None) -> Iterator[Call]:
+        place = parts.finish(find)
         if place is not None and place < len(message.content):
             yield from self._content_done(message.content[place])
 
@@ -241,21 +250,22 @@ class Callbacks:
     def _calls_delta(self, step_id: str, details: ToolCallsDeltaObject, step: RunStep) -> Iterator[Call]:
         handler, known = self._handler, _calls_of(step)
         calls = self._steps.setdefault(step_id, _Parts())
+        find = partial(self._snapshot.place_in_run_step, step_id)
         for at, delta in enumerate(details.tool_calls):
-            found = self._snapshot.place_in_run_step(step_id, delta, at)
+            found = find(delta, at)
             if found is None:
                 continue
             entry, place = found
             if not calls.is_current(entry):
-                yield from self._call_done(calls, step)
+                yield from self._call_done(calls, step, find)
             call = known[place]
-            if calls.go_to(entry, place):
+            if calls.go_to(entry, place, delta, at):
                 yield partial(handler.on_tool_call_created, call)
             else:
                 yield partial(handler.on_tool_call_delta, delta, call)
 
-    def _call_done(self, calls: _Parts, step: RunStep) -> Iterator[Call]:
-        place, known = calls.finish(), _calls_of(step)
+    def _call_done(self, calls: _Parts, step: RunStep, find: Find | None = None) -> Iterator[Call]:
+        place, known = calls.finish(find), _calls_of(step)
         if place is not None and place < len(known):
             yield partial(self._handler.on_tool_call_done, known[place])
 

@@ -2,7 +2,9 @@
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Literal, cast
 
@@ -11,13 +13,15 @@ import msgspec
 from anyio import to_thread
 
 from ..errors import ToolError
-from ..models import RequiredActionFunctionToolCall, RequiredActionToolCall
+from ..models import RequiredActionFunctionToolCall, RequiredActionToolCall, Run
 from ..params import ToolOutput
 from ..tools import CallableTool, ToolSet, encode_output
 
 OnToolError = Literal["report", "raise"]
 Approve = Callable[[RequiredActionFunctionToolCall], bool | Awaitable[bool]]
 
+_BEFORE_EXPIRY = 1.0
+"""Seconds before a run's `expires_at` by which its tools must be done: times on the wire are whole seconds."""
 REFUSED = "The user refused this call."
 
 
@@ -151,6 +155,26 @@ async def _result_of(tool: CallableTool[..., object], arguments: dict[str, objec
 def _id_of(call: RequiredActionToolCall) -> str:
     found = call.id if isinstance(call, RequiredActionFunctionToolCall) else call.get("id")
     return found if isinstance(found, str) else ""
+
+
+def expiry(run: Run, headers: Mapping[str, str], *, opened_at: float, began_at: float | None) -> float:
+    """When the tools of a run must be done, on the loop's clock, from when its stream was opened, and when it began.
+
+    The server's clock need not agree with ours: what it showed in the answer, or in the run, counts before the wall's.
+    """
+    if run.expires_at is None:
+        return math.inf
+    try:
+        shown = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except ValueError:
+        shown = -math.inf
+    if (run.created_at or 0) <= shown <= run.expires_at:  # else it is a recording
+        expires = opened_at + run.expires_at - shown
+    elif began_at is not None and run.created_at is not None:
+        expires = began_at + run.expires_at - run.created_at
+    else:
+        expires = anyio.current_time() + run.expires_at - time.time()
+    return expires - _BEFORE_EXPIRY
 
 
 def problem_of(on_error: object, timeout: float | None, at_once: int, max_rounds: int) -> str | None:

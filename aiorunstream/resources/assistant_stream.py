@@ -1,22 +1,20 @@
 """A run in the hands of somebody who wants its text, its final objects, and their functions called."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from types import TracebackType
-from typing import Never, Self
+from typing import Self
 
-from ..errors import ConfigurationError, StreamBusyError, StreamError, ToolError
+from ..errors import ConfigurationError, StreamBusyError, StreamClosedError, StreamError, ToolError
 from ..events import RunEvent, ThreadMessageDelta
-from ..handler import AssistantEventHandler, Call, Callbacks, Told
+from ..handler import AssistantEventHandler, Call, Callbacks
 from ..models import Message, Run, RunStep, Usage
+from ..params import ToolOutput
 from ..snapshot import RunSnapshot
 from ..stream import RunStream, StreamCall
 from ..tools import ToolSet
-from ._tool_round import Approve, OnToolError, ToolRound
-
-_BEFORE_EXPIRY = 1.0
-"""Seconds before a run's `expires_at` by which its tools must be done: times on the wire are whole seconds."""
+from ._tool_round import Approve, OnToolError, ToolRound, expiry, problem_of
 
 
 class AssistantStream(AsyncIterator[RunEvent]):
@@ -60,10 +58,10 @@ class AssistantStream(AsyncIterator[RunEvent]):
         max_rounds: int = 16,
         approve: Approve | None = None,
     ) -> None:
-        _check(on_tool_error in ("report", "raise"), 'on_tool_error must be "report" or "raise"')
-        _check(tool_timeout is None or tool_timeout > 0, "tool_timeout must be above 0 seconds, or None")
-        _check(max_concurrent_tools >= 1, "max_concurrent_tools must be at least 1")
-        _check(max_rounds >= 0, "max_rounds must be at least 0")
+        problem = problem_of(on_tool_error, tool_timeout, max_concurrent_tools, max_rounds)
+        if problem is not None:
+            call.close()  # else Python warns of a request that was never sent
+            raise ConfigurationError(problem)
         self._call = call
         self._handler = event_handler
         self._max_rounds = max_rounds
@@ -81,11 +79,12 @@ class AssistantStream(AsyncIterator[RunEvent]):
         self._held: RunEvent | None = None  # an event whose callbacks are not through
         self._calls: Iterator[Call] = iter(())
         self._next: asyncio.Task[RunStream] | None = None
-        self._failure: Exception | None = None
-        self._ended = False
+        self._busy = False  # between two events: callbacks and tool calls are being made
+        self._failure: Exception | None = None  # of a round of tool calls
+        self._failure_told = self._ended = self._closed = self._run_given_up = False
         self._segment = 0
         self._seen_before = 0
-        self._entered_at = 0.0  # these are on the loop's clock
+        self._entered_at = self._opened_at = 0.0  # these are on the loop's clock
         self._run_began_at: float | None = None
         self._first_text_at: float | None = None
         self._ended_at: float | None = None
@@ -165,12 +164,17 @@ class AssistantStream(AsyncIterator[RunEvent]):
         return self
 
     async def __anext__(self) -> RunEvent:
+        if self._busy:
+            raise StreamBusyError("somebody else is reading this stream")
         if self._held is not None:
             return await self._hand_out()
-        event = await self._next_raw_event()
+        try:
+            event = await self.run_stream.__anext__()
+        except (StopAsyncIteration, StreamError) as end:
+            event = await self._go_past(end)
         if self._adds:
             self._snapshot.add(event)
-        if self._first_text_at is None and isinstance(event, ThreadMessageDelta) and event.data.text:
+        if self._first_text_at is None and type(event) is ThreadMessageDelta and event.data.text:
             self._first_text_at = asyncio.get_running_loop().time()
         if self._callbacks is None:
             return event
@@ -202,29 +206,38 @@ class AssistantStream(AsyncIterator[RunEvent]):
         await self.until_done()
         return self._snapshot.run_steps
 
-    async def _next_raw_event(self) -> RunEvent:
-        if self._failure is not None:
-            raise self._failure
-        while True:
-            try:
-                return await self.run_stream.__anext__()
-            except StopAsyncIteration:
-                if self._answers(self.run_stream):
-                    await self._go_on(self.run_stream)
-                    continue
-                await self._end()
-                raise
-            except StreamError as error:
-                await self._tell_failure(error)
-                raise
-
     async def _hand_out(self) -> RunEvent:
         """Makes the callbacks that are left of the event, and returns it. One that raised, or was cancelled, was made."""
-        for call in self._calls:
-            await _made(call())
+        if self._closed:
+            raise self._closed_error()
+        self._busy = True
+        try:
+            for call in self._calls:
+                await _made(call)
+        finally:
+            self._busy = False
         event, self._held = self._held, None
         assert event is not None
         return event
+
+    async def _go_past(self, end: Exception) -> RunEvent:
+        """The first event behind the end of a segment, once its calls are answered; raises what ends the stream."""
+        self._busy = True
+        try:
+            while isinstance(end, StopAsyncIteration) and self._answers(self.run_stream):
+                try:
+                    await self._go_on(self.run_stream)
+                except Exception as error:
+                    self._failure = end = error
+                    break
+                try:
+                    return await self.run_stream.__anext__()
+                except (StopAsyncIteration, StreamError) as next_end:
+                    end = next_end
+            await self._end(end)
+            raise end
+        finally:
+            self._busy = False
 
     # -- tools ------------------------------------------------------------------------------------------------------
 
@@ -234,61 +247,67 @@ class AssistantStream(AsyncIterator[RunEvent]):
 
     async def _go_on(self, stream: RunStream) -> None:
         """Makes the calls the run waits for, and opens the stream in which it goes on."""
-        assert self._tools is not None
-        run = stream.run
-        assert run is not None, "it said what it waits for"
+        if self._failure is not None:
+            raise self._failure
         if self._next is None:
-            if self._segment > self._max_rounds:
-                await self._fail(stream, ToolError(f"the run asked for its tools more than {self._max_rounds} times"))
             try:
-                outputs = await self._tools.outputs(run.tool_calls, deadline=self._deadline(run))
+                submit = stream.submit_tool_outputs(await self._outputs(stream))
             except Exception as error:
-                await self._fail(stream, error)
-            self._next = asyncio.get_running_loop().create_task(stream.submit_tool_outputs(outputs))
-        try:
-            opened = await asyncio.shield(self._next)  # a cancel must not send them again
-        except Exception as error:
-            self._failure = error
-            await self._tell_failure(error)
-            raise
+                self._failure = error  # now: what comes next may be cancelled
+                if not self._closed:
+                    await self._give_up_run(stream)
+                raise
+            self._next = asyncio.get_running_loop().create_task(submit)
+        submitting = self._next
+        await asyncio.wait({submitting})  # a cancel must not send them again
+        if self._closed:
+            raise self._closed_error()
         self._next = None
-        self._seen_before += stream.events_seen
-        self._adopt(opened)
+        self._adopt(submitting.result())
 
-    async def _fail(self, stream: RunStream, error: Exception) -> Never:
-        """The run is given up: nobody will answer it."""
-        self._failure = error
-        await stream.cancel_unanswered_run()
-        await self._tell_failure(error)
-        raise error
+    async def _outputs(self, stream: RunStream) -> list[ToolOutput]:
+        run, tools = stream.run, self._tools
+        assert run is not None, "it said what it waits for"
+        assert tools is not None
+        if self._closed:
+            raise self._closed_error()
+        if self._segment > self._max_rounds:
+            raise ToolError(f"the run asked for its tools more than {self._max_rounds} times")
+        if not run.tool_calls:
+            raise ToolError("the run waits for something that is no tool call")
+        deadline = expiry(run, stream.headers, opened_at=self._opened_at, began_at=self._run_began_at)
+        return await tools.outputs(run.tool_calls, deadline=deadline)
 
-    def _deadline(self, run: Run) -> float:
-        """When the run expires, on the loop's clock."""
-        loop = asyncio.get_running_loop()
-        if run.expires_at is None:
-            return float("inf")
-        if self._run_began_at is not None and run.created_at is not None:
-            # Both times are the server's, so its clock need not agree with ours.
-            return self._run_began_at + (run.expires_at - run.created_at) - _BEFORE_EXPIRY
-        return loop.time() + (run.expires_at - time.time()) - _BEFORE_EXPIRY
+    async def _give_up_run(self, stream: RunStream) -> None:
+        """Has the run cancelled, once: nobody will answer it."""
+        if not self._run_given_up:
+            self._run_given_up = True
+            await stream.cancel_unanswered_run()
 
     # -- beginning and ending ---------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         self._entered_at = asyncio.get_running_loop().time()
         stream = await self._call
-        if stream.run_id is None:
-            self._run_began_at = asyncio.get_running_loop().time()
         self._adopt(stream)
+        if stream.run_id is None:
+            self._run_began_at = self._opened_at
         return self
 
     def _adopt(self, stream: RunStream) -> None:
-        self._stream = stream
+        self._seen_before = self.events_seen
+        self._stream, self._opened_at = stream, asyncio.get_running_loop().time()
         self._segment += 1
-        if stream.delivered is not None:
-            self._snapshot, self._adds = stream.delivered, False
-        if self._handler is not None and (self._callbacks is None or not self._adds):
-            self._callbacks = Callbacks(self._handler, self._snapshot)
+        delivered, snapshot = stream.delivered, self._snapshot
+        if self._segment == 1:
+            self._adds, self._snapshot = delivered is None, delivered or snapshot
+            if self._handler is not None:
+                self._callbacks = Callbacks(self._handler, self._snapshot)
+        elif delivered is not snapshot:
+            self._adds = True
+            if delivered is not None and snapshot.run is not None:  # it is to recover, and was not there before
+                for event in delivered.missing_events(snapshot.run, snapshot.messages, snapshot.run_steps):
+                    delivered.add(event)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
@@ -301,17 +320,23 @@ class AssistantStream(AsyncIterator[RunEvent]):
         With `cancel_on_exit` a run that has not ended is cancelled, also one that waits for its tools: nobody will answer
         it. That takes at most 2 s; see `RunStream.aclose`.
         """
+        self._closed = True
+        if self._tools is not None:
+            self._tools.give_up(self._closed_error())
+        if self._stream is None:
+            return
         submitting, self._next = self._next, None
-        if submitting is not None:
+        if submitting is not None and submitting.done() and not (submitting.cancelled() or submitting.exception()):
+            self._adopt(submitting.result())  # it was opened while nobody waited for it
+        elif submitting is not None:
             submitting.cancel()
-            await asyncio.wait({submitting})
-            if not submitting.cancelled() and submitting.exception() is None:
-                await submitting.result().aclose()
-        stream = self._stream
-        if stream is not None:
-            if self._answers(stream) and self._failure is None and stream.cancels_on_exit:
-                await stream.cancel_unanswered_run()
-            await stream.aclose()
+        try:
+            if self._answers(self._stream) and self._stream.cancels_on_exit:
+                await self._give_up_run(self._stream)  # its request is on the way before anything is waited for
+            if submitting is not None:
+                await asyncio.wait({submitting})
+            await self._stream.aclose()
+        finally:
             await self._end()
 
     close = aclose
@@ -320,18 +345,23 @@ class AssistantStream(AsyncIterator[RunEvent]):
         """Asks the server to stop the run; see `RunStream.cancel_run`."""
         return await self.run_stream.cancel_run()
 
-    async def _tell_failure(self, error: Exception) -> None:
-        if self._handler is not None and not self._ended:
-            await _made(self._handler.on_exception(error))
-        await self._end()
-
-    async def _end(self) -> None:
+    async def _end(self, error: Exception | None = None) -> None:
+        """Tells the handler, once each, what the stream failed with, and that it is over."""
         if self._ended:
             return
-        self._ended = True
-        self._ended_at = asyncio.get_running_loop().time()
-        if self._handler is not None:
-            await _made(self._handler.on_end())
+        handler, told = self._handler, self._failure_told
+        if error is not None and not told and not isinstance(error, (StopAsyncIteration, StreamClosedError)):
+            self._failure_told = True
+            if handler is not None:
+                await _made(partial(handler.on_exception, error))
+        self._ended, self._ended_at = True, asyncio.get_running_loop().time()
+        if handler is not None:
+            await _made(handler.on_end)
+
+    def _closed_error(self) -> StreamClosedError:
+        error = StreamClosedError("the stream was closed")
+        error.thread_id, error.run_id, error.events_seen = self.thread_id, self.run_id, self.events_seen
+        return error
 
     def __repr__(self) -> str:
         return f"<AssistantStream run_id={self.run_id!r} segment={self.segment} outcome={self.outcome!r}>"
@@ -353,12 +383,11 @@ class TextDeltas(AsyncIterator[str]):
                 return text
 
 
-async def _made(told: Told) -> None:
-    """Waits for what a handler's method returned, if that is to be awaited."""
-    if told is not None:
-        await told
-
-
-def _check(holds: object, problem: str) -> None:
-    if not holds:
-        raise ConfigurationError(problem)
+async def _made(call: Call) -> None:
+    """Makes a callback, and waits for what it returned, if that is to be awaited."""
+    try:
+        told = call()
+        if told is not None:
+            await told
+    except StopAsyncIteration as error:  # it would end the reader's loop, unseen
+        raise RuntimeError("a handler raised StopAsyncIteration") from error
