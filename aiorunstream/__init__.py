@@ -73,8 +73,8 @@ if TYPE_CHECKING:
         Frame, RunProtocol,
     )
     from .resources import (
-        AssistantStream, AsyncAssistants, AsyncMessages, AsyncPage, AsyncRunSteps, AsyncRuns, AsyncThreads, ListCall,
-        TextDeltas, with_response,
+        Approve, AssistantStream, AsyncAssistants, AsyncMessages, AsyncPage, AsyncRunSteps, AsyncRuns, AsyncThreads,
+        ListCall, OnToolError, TextDeltas, with_response,
     )
     from .retry import (
         RetryPolicy,
@@ -158,8 +158,8 @@ else:
             "Frame", "RunProtocol",
         ),
         "resources": (
-            "AssistantStream", "AsyncAssistants", "AsyncMessages", "AsyncPage", "AsyncRunSteps", "AsyncRuns",
-            "AsyncThreads", "ListCall", "TextDeltas", "with_response",
+            "Approve", "AssistantStream", "AsyncAssistants", "AsyncMessages", "AsyncPage", "AsyncRunSteps",
+            "AsyncRuns", "AsyncThreads", "ListCall", "OnToolError", "TextDeltas", "with_response",
         ),
         "retry": (
             "RetryPolicy",
@@ -190,7 +190,7 @@ else:
 
 __all__ = [
     "ACTIVE_RUN_STATUSES", "APIConnectionError", "APIError", "APIStatusError", "APITimeoutError", "AiorunstreamError",
-    "Annotation", "AnnotationDelta", "Answer", "Assistant", "AssistantDeleted", "AssistantEventHandler",
+    "Annotation", "AnnotationDelta", "Answer", "Approve", "Assistant", "AssistantDeleted", "AssistantEventHandler",
     "AssistantResponseFormatOption", "AssistantStream", "AssistantStreamEvent", "AssistantTool",
     "AssistantToolChoice", "AssistantToolChoiceFunction", "AssistantToolChoiceOption", "AsyncAssistants",
     "AsyncClient", "AsyncMessages", "AsyncPage", "AsyncRunSteps", "AsyncRuns", "AsyncThreads", "Attachment",
@@ -210,7 +210,7 @@ __all__ = [
     "InvalidArgumentError", "JSONSchema", "LastError", "Limits", "ListCall", "Message", "MessageContent",
     "MessageContentDelta", "MessageCreateParams", "MessageCreation", "MessageCreationDelta",
     "MessageCreationDeltaObject", "MessageCreationStepDetails", "MessageDeleted", "MessageDelta", "MessageDeltaEvent",
-    "MessageIncompleteDetails", "MessageRole", "MessageStatus", "Metadata", "NotFoundError", "Page",
+    "MessageIncompleteDetails", "MessageRole", "MessageStatus", "Metadata", "NotFoundError", "OnToolError", "Page",
     "PermissionDeniedError", "RateLimitError", "RecoverPolicy", "RefusalContentBlock", "RefusalDeltaBlock",
     "RequestOptions", "RequiredAction", "RequiredActionFunction", "RequiredActionFunctionToolCall",
     "RequiredActionSubmitToolOutputs", "RequiredActionToolCall", "ResponseFormatJSONObject",

@@ -378,3 +378,25 @@ async def test_a_thread_that_cannot_be_stopped_does_not_hold_the_reader_up() -> 
             assert reader.cancelled()
     finally:
         go.set()
+
+
+async def test_a_client_that_is_closed_while_tools_are_called_cancels_the_run_nobody_will_answer() -> None:
+    asked = asyncio.Event()
+
+    @function_tool
+    async def think() -> str:
+        asked.set()
+        await asyncio.sleep(30)
+        return "done"
+
+    async with place([[CallTool("think", "{}")], WORDS], cancel_on_exit=True) as at:
+        runs = at.client.threads.runs
+        async with runs.stream(at.thread_id, assistant_id=at.assistant_id, tools=ToolSet([think])) as stream:
+            reader = asyncio.create_task(stream.until_done())
+            await asked.wait()
+            await at.client.aclose()
+            await until(lambda: at.server.store.record(at.thread_id).runs.all()[0].is_terminal)
+            reader.cancel()
+            await asyncio.wait({reader})
+        assert at.server.store.record(at.thread_id).runs.all()[0].status == "cancelled"
+        assert sum(path.endswith("/cancel") for _, path in at.server.requests) == 1

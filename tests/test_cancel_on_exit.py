@@ -177,14 +177,19 @@ async def test_leaving_takes_two_seconds_at_most_and_the_rest_goes_on_without_it
         await until(lambda: len(answered) == 1, 2)
 
 
-async def test_what_the_server_says_to_the_cancel_is_logged_and_not_raised(caplog: pytest.LogCaptureFixture) -> None:
-    refusal = answer(400, {"error": {"message": "Cannot cancel run with status 'completed'."}})
+@pytest.mark.parametrize(("status", "level"), [(400, logging.INFO), (403, logging.WARNING)])
+async def test_what_the_server_says_to_the_cancel_is_logged_and_not_raised(
+    status: int, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "aiorunstream")
+    refusal = answer(status, {"error": {"message": "Cannot cancel run with status 'completed'."}})
     async with streaming(CREATED, cancel=refusal) as server, a_client(server) as client:
         await left_after_one(client)
         assert cancels(server) == 1
-    record = next(record for record in caplog.records if record.getMessage().startswith("run not cancelled"))
-    assert record.levelno == logging.WARNING
-    assert record.__dict__["aiorunstream"]["error"] == "BadRequestError"
+    record = caplog.records[-1]
+    assert record.levelno == level
+    assert record.getMessage().startswith("run needs no cancel" if status == 400 else "run not cancelled")
+    assert record.__dict__["aiorunstream"]["run_id"] == "run_raw"
 
 
 async def test_a_client_that_is_closed_first_cancels_the_runs_of_its_open_streams() -> None:

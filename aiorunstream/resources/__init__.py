@@ -2,7 +2,9 @@
 
 from ._pages import AsyncPage, ListCall
 from ._resource import with_response
-from .assistant_stream import AssistantStream, TextDeltas
+from ._text_deltas import TextDeltas
+from ._tool_round import Approve, OnToolError
+from .assistant_stream import AssistantStream
 from .assistants import AsyncAssistants
 from .messages import AsyncMessages
 from .runs import AsyncRuns
@@ -10,6 +12,7 @@ from .steps import AsyncRunSteps
 from .threads import AsyncThreads
 
 __all__ = [
+    "Approve",
     "AssistantStream",
     "AsyncAssistants",
     "AsyncMessages",
@@ -18,6 +21,7 @@ __all__ = [
     "AsyncRuns",
     "AsyncThreads",
     "ListCall",
+    "OnToolError",
     "TextDeltas",
     "with_response",
 ]

@@ -14,6 +14,7 @@ from ..params import ToolOutput
 from ..snapshot import RunSnapshot
 from ..stream import RunStream, StreamCall
 from ..tools import ToolSet
+from ._text_deltas import TextDeltas
 from ._tool_round import Approve, OnToolError, ToolRound, expiry, problem_of
 
 
@@ -84,6 +85,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         self._failure_told = self._ended = self._closed = self._run_given_up = False
         self._segment = 0
         self._seen_before = 0
+        self._tool_seconds = 0.0
         self._entered_at = self._opened_at = 0.0  # these are on the loop's clock
         self._run_began_at: float | None = None
         self._first_text_at: float | None = None
@@ -152,10 +154,13 @@ class AssistantStream(AsyncIterator[RunEvent]):
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Completion tokens by the seconds from the first text to the end; None before the end, or where nobody counted."""
-        if self._ended_at is None or self._first_text_at is None or self.usage is None:
+        """Completion tokens by the seconds from the request to the end, less those in which tools were called.
+
+        None before the end, or where nobody counted.
+        """
+        if self._ended_at is None or self.usage is None:
             return None
-        seconds = self._ended_at - self._first_text_at
+        seconds = self._ended_at - self._entered_at - self._tool_seconds
         return self.usage.completion_tokens / seconds if seconds > 0 else None
 
     # -- reading ----------------------------------------------------------------------------------------------------
@@ -181,7 +186,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         self._held, self._calls = event, self._callbacks.of(event)
         return await self._hand_out()
 
-    def text_deltas(self) -> "TextDeltas":
+    def text_deltas(self) -> TextDeltas:
         """Iterates the text, piece by piece as it comes. What else happens is to be seen in `snapshot` and by handlers."""
         return TextDeltas(self)
 
@@ -249,6 +254,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         """Makes the calls the run waits for, and opens the stream in which it goes on."""
         if self._failure is not None:
             raise self._failure
+        stream.will_be_answered = self._next is None
         if self._next is None:
             try:
                 submit = stream.submit_tool_outputs(await self._outputs(stream))
@@ -257,6 +263,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
                 if not self._closed:
                     await self._give_up_run(stream)
                 raise
+            stream.will_be_answered = False
             self._next = asyncio.get_running_loop().create_task(submit)
         submitting = self._next
         await asyncio.wait({submitting})  # a cancel must not send them again
@@ -276,12 +283,18 @@ class AssistantStream(AsyncIterator[RunEvent]):
         if not run.tool_calls:
             raise ToolError("the run waits for something that is no tool call")
         deadline = expiry(run, stream.headers, opened_at=self._opened_at, began_at=self._run_began_at)
-        return await tools.outputs(run.tool_calls, deadline=deadline)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            return await tools.outputs(run.tool_calls, deadline=deadline)
+        finally:
+            self._tool_seconds += loop.time() - began
 
     async def _give_up_run(self, stream: RunStream) -> None:
         """Has the run cancelled, once: nobody will answer it."""
         if not self._run_given_up:
             self._run_given_up = True
+            stream.will_be_answered = False
             await stream.cancel_unanswered_run()
 
     # -- beginning and ending ---------------------------------------------------------------------------------------
@@ -342,7 +355,11 @@ class AssistantStream(AsyncIterator[RunEvent]):
     close = aclose
 
     async def cancel_run(self) -> Run:
-        """Asks the server to stop the run; see `RunStream.cancel_run`."""
+        """Asks the server to stop the run; see `RunStream.cancel_run`.
+
+        While tools are being called there is no stream that could end with the run: its reader gets the server's refusal
+        of their outputs, a `BadRequestError`.
+        """
         return await self.run_stream.cancel_run()
 
     async def _end(self, error: Exception | None = None) -> None:
@@ -365,22 +382,6 @@ class AssistantStream(AsyncIterator[RunEvent]):
 
     def __repr__(self) -> str:
         return f"<AssistantStream run_id={self.run_id!r} segment={self.segment} outcome={self.outcome!r}>"
-
-
-class TextDeltas(AsyncIterator[str]):
-    """The pieces of text of a stream; ends and fails as its events do."""
-
-    def __init__(self, stream: AssistantStream) -> None:
-        self._stream = stream
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str:
-        while True:
-            event = await anext(self._stream)
-            if isinstance(event, ThreadMessageDelta) and (text := event.data.text):
-                return text
 
 
 async def _made(call: Call) -> None:

@@ -21,7 +21,14 @@ Submit = Callable[[str, str, Sequence[ToolOutput | JSONMapping]], StreamCall[S]]
 
 
 class RunActions(StreamFacts, Generic[S]):
-    """The actions of a stream; `S` is its own class."""
+    """The actions of a stream; `S` is its own class.
+
+    Attributes:
+        will_be_answered: whether somebody is at work on the outputs the run waits for. Until they are submitted, leaving is
+            leaving early.
+    """
+
+    will_be_answered = False
 
     _control: RunControl | None
     _submit: Submit[S] | None

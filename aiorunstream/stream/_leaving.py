@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from .._log import log
-from ..errors import StreamError
+from ..errors import BadRequestError, StreamError
 from ._given import ByteStream, EventSource, RunControl
 
 LEARN_SECONDS = 0.5
@@ -41,6 +41,8 @@ async def cancel_left_run(control: RunControl, thread_id: str | None, run_id: st
     try:
         async with asyncio.timeout(_CANCEL_SECONDS):
             await control.cancel(thread_id, run_id)
+    except BadRequestError:
+        log(logging.INFO, "run needs no cancel: it is over, or being cancelled", thread_id=thread_id, run_id=run_id)
     except Exception as error:  # a key that cannot be had, say; the name says enough
         log(logging.WARNING, "run not cancelled", thread_id=thread_id, run_id=run_id, error=type(error).__name__)
     else:

@@ -251,9 +251,12 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
     def _begin_cancel(self) -> "asyncio.Task[None] | None":
         """The cancelling of the run, under way; None where it is not to be cancelled, or cannot be."""
         run, control = self.run, self._control
-        if not self._cancel_on_exit or control is None or self._has_stopped() or not self._run_goes_on:
+        if not self._cancel_on_exit or control is None or not self._run_goes_on:
             return None
-        if run is not None and run.status not in ACTIVE_RUN_STATUSES - {"cancelling"}:
+        if self._has_stopped():
+            if not self.will_be_answered:
+                return None
+        elif run is not None and run.status not in ACTIVE_RUN_STATUSES - {"cancelling"}:
             return None
         if self.run_id is None and self._over:
             return None  # it never came, and there is nothing left to read
@@ -267,7 +270,7 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
     async def _cancel_left(self, control: RunControl) -> None:
         if self.run_id is None:
             await learn_run_id(self._body, self._protocol, self._reader_left)
-        if not self._has_stopped():
+        if not self._has_stopped() or self.will_be_answered:
             await cancel_left_run(control, self.thread_id, self.run_id)
 
     def _close(self) -> None:
