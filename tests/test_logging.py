@@ -67,7 +67,7 @@ def test_a_program_with_facts_of_its_own_in_each_record_is_not_disturbed(caplog:
     made = logging.getLogRecordFactory()
 
     def factory(*args: object, **kwargs: object) -> logging.LogRecord:
-        record = made(*args, **kwargs)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        record = made(*args, **kwargs)  # pyright: ignore[reportArgumentType]
         record.request_id = record.run_id = record.error = "its own"
         return record
 

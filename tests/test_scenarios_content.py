@@ -236,7 +236,8 @@ async def test_55_tiny_chunks() -> None:
             watcher.cancel()
     assert isinstance(first, ThreadRunCreated)
     assert first.data.instructions == "x" * many
-    assert max(used) < 0.05
+    held = [seconds for seconds in used if seconds > 0.001]  # the turns in which chunks were read
+    assert max(held) < sum(held) / 2  # no turn has most of them: the loop got its turns in between
 
 
 async def test_56_slow_consumer() -> None:
