@@ -262,11 +262,13 @@ RunEvent = AssistantStreamEvent | UnknownEvent
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """How one event is decoded, and what it does to the stream.
 
-    `tells` is True where the payload is the run or the thread itself; `stops` is the status that ends the stream, or None.
+    `decode_lines` decodes payloads that stand one a line; `tells` is True where the payload is the run or the thread
+    itself; `stops` is the status that ends the stream, or None.
     """
 
     cls: type[AssistantStreamEvent]
     decode: Callable[[bytes], object]
+    decode_lines: Callable[[bytes], list[object]]
     payload: type[object]
     tells: bool
     stops: str | None
@@ -280,7 +282,8 @@ def _entry(cls: type[AssistantStreamEvent]) -> Entry:
     payload = cast("type[object]", cls.__annotations__["data"])
     status = cls.event.rpartition(".")[2]
     stops = status if payload is Run and status in STOPPING_RUN_STATUSES else None
-    return Entry(cls, msgspec.json.Decoder(payload).decode, payload, payload in (Run, ThreadObject), stops)
+    decoder = msgspec.json.Decoder(payload)
+    return Entry(cls, decoder.decode, decoder.decode_lines, payload, payload in (Run, ThreadObject), stops)
 
 
 EVENT_CLASSES: tuple[type[AssistantStreamEvent], ...] = AssistantStreamEvent.__args__

@@ -12,7 +12,6 @@ from unittest import mock
 
 import aiorunstream.decode as decode_file
 import aiorunstream.protocol as protocol_file
-from aiorunstream import sse as sse_file
 from aiorunstream.errors import (
     EventTooDeepError,
     EventTooLargeError,
@@ -24,6 +23,7 @@ from aiorunstream.errors import (
 from aiorunstream.events import EVENT_LINES, UnknownEvent
 from aiorunstream.protocol import MAX_DEPTH, OnErrorEvent, RunProtocol
 from aiorunstream.sse import MAX_EVENT_BYTES, SSEDecoder
+from aiorunstream.sse import _decoder as decoder_file
 
 from .payloads import BrokenPromiseError, check_depth, check_frame, check_round_trip
 
@@ -96,7 +96,7 @@ def check(wire: bytes, kind: type[RunProtocol] = RunProtocol, setting: Setting |
     _check_final(protocol, seen)
     whole_messages = _messages([wire], setting)
     for chunks in _cuts(wire, rolls):
-        with mock.patch.object(sse_file, "_HOLD", setting.hold):
+        with mock.patch.object(decoder_file, "_HOLD", setting.hold):
             _same("cuts", seen, _read(_make(kind, setting), chunks, setting), chunks)
             _same("cuts", whole_messages, _messages(chunks, setting), chunks)
     _same("exact", whole_messages, _messages([wire], setting, short_cuts=False), "lines")

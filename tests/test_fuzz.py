@@ -48,7 +48,7 @@ def test_the_same_seed_makes_the_same_streams() -> None:
 
 class Escapes(RunProtocol):
     def next_event(self) -> RunEvent | None:
-        if self.events_seen or self._messages:
+        if self.events_seen or self._waiting:
             raise KeyError
         return super().next_event()
 

@@ -19,6 +19,7 @@ from aiorunstream import sse
 from aiorunstream.errors import InvalidArgumentError
 from aiorunstream.events import EVENT_LINES
 from aiorunstream.sse import SSEDecoder, SSEMessage, encode, encode_comment
+from aiorunstream.sse import _decoder as decoder_file
 
 NO_NAMES: Mapping[bytes, str] = {}
 
@@ -199,14 +200,14 @@ PIECES = [
 ]  # fmt: skip
 WIRES = st.lists(st.sampled_from(PIECES) | st.binary(max_size=4), max_size=40).map(b"".join)
 LIMITS = st.sampled_from([sse.MAX_EVENT_BYTES]) | st.integers(1, 40)
-HOLDS = st.sampled_from([0, 1, 2, 5, 9, 30, sse._HOLD])
+HOLDS = st.sampled_from([0, 1, 2, 5, 9, 30, decoder_file._HOLD])
 
 
 @given(wire=WIRES, data=st.data(), limit=LIMITS, hold=HOLDS)
 def test_cutting_the_bytes_never_changes_the_messages(wire: bytes, data: st.DataObject, limit: int, hold: int) -> None:
     places = data.draw(st.lists(st.integers(0, len(wire)), max_size=8))
     whole = decode([wire], limit=limit)
-    with mock.patch.object(sse, "_HOLD", hold):
+    with mock.patch.object(decoder_file, "_HOLD", hold):
         assert decode(cut(wire, places), limit=limit) == whole
         assert decode(drip(wire), limit=limit) == whole
 

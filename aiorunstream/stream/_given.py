@@ -47,7 +47,11 @@ class EventSource(Protocol):
     thread_id: str | None
     outcome: str | None
     last_event: str | None
-    events_seen: int
+
+    @property
+    def events_seen(self) -> int:
+        """How many events were handed out."""
+        ...
 
     def receive_data(self, data: bytes) -> None:
         """Takes bytes; `b""` is the end."""
