@@ -36,6 +36,9 @@ if TYPE_CHECKING:
         ThreadRunStepCreated, ThreadRunStepDelta, ThreadRunStepExpired, ThreadRunStepFailed, ThreadRunStepInProgress,
         UnknownEvent,
     )
+    from .fanout import (
+        RunFailure, RunItem, RunRequest, RunResult, gather_runs, stream_many,
+    )
     from .handler import (
         AssistantEventHandler,
     )
@@ -116,6 +119,9 @@ else:
             "ThreadRunRequiresAction", "ThreadRunStepCancelled", "ThreadRunStepCompleted", "ThreadRunStepCreated",
             "ThreadRunStepDelta", "ThreadRunStepExpired", "ThreadRunStepFailed", "ThreadRunStepInProgress",
             "UnknownEvent",
+        ),
+        "fanout": (
+            "RunFailure", "RunItem", "RunRequest", "RunResult", "gather_runs", "stream_many",
         ),
         "handler": (
             "AssistantEventHandler",
@@ -215,19 +221,19 @@ __all__ = [
     "RequestOptions", "RequiredAction", "RequiredActionFunction", "RequiredActionFunctionToolCall",
     "RequiredActionSubmitToolOutputs", "RequiredActionToolCall", "ResponseFormatJSONObject",
     "ResponseFormatJSONSchema", "ResponseFormatText", "RetryPolicy", "Run", "RunCreateParams", "RunEvent",
-    "RunOutcomeUnknownError", "RunProtocol", "RunSnapshot", "RunStatus", "RunStep", "RunStepDelta",
-    "RunStepDeltaEvent", "RunStepStatus", "RunStream", "RunStreamError", "STOPPING_RUN_STATUSES", "StepDetails",
-    "StepDetailsDelta", "StreamBusyError", "StreamCall", "StreamClosedError", "StreamError", "StreamInterruptedError",
-    "StreamProtocolError", "StreamTimeoutError", "StreamTruncatedError", "SubmitToolOutputsAction",
-    "TERMINAL_RUN_STATUSES", "Text", "TextContentBlock", "TextContentBlockParam", "TextDelta", "TextDeltaBlock",
-    "TextDeltas", "Thread", "ThreadBusyError", "ThreadCreateAndRunParams", "ThreadCreateParams", "ThreadCreated",
-    "ThreadDeleted", "ThreadMessageCompleted", "ThreadMessageCreated", "ThreadMessageDelta",
-    "ThreadMessageInProgress", "ThreadMessageIncomplete", "ThreadRunCancelled", "ThreadRunCancelling",
-    "ThreadRunCompleted", "ThreadRunCreated", "ThreadRunExpired", "ThreadRunFailed", "ThreadRunInProgress",
-    "ThreadRunIncomplete", "ThreadRunQueued", "ThreadRunRequiresAction", "ThreadRunStepCancelled",
-    "ThreadRunStepCompleted", "ThreadRunStepCreated", "ThreadRunStepDelta", "ThreadRunStepExpired",
-    "ThreadRunStepFailed", "ThreadRunStepInProgress", "Timeouts", "ToolCall", "ToolCallDelta", "ToolCallsDeltaObject",
-    "ToolCallsStepDetails", "ToolError", "ToolOutput", "ToolResources", "ToolSet", "TruncationStrategy",
-    "UnknownEvent", "UnknownPart", "UnprocessableEntityError", "UnsupportedParameterError", "Usage", "__version__",
-    "encode_output", "function_tool", "with_response",
+    "RunFailure", "RunItem", "RunOutcomeUnknownError", "RunProtocol", "RunRequest", "RunResult", "RunSnapshot",
+    "RunStatus", "RunStep", "RunStepDelta", "RunStepDeltaEvent", "RunStepStatus", "RunStream", "RunStreamError",
+    "STOPPING_RUN_STATUSES", "StepDetails", "StepDetailsDelta", "StreamBusyError", "StreamCall", "StreamClosedError",
+    "StreamError", "StreamInterruptedError", "StreamProtocolError", "StreamTimeoutError", "StreamTruncatedError",
+    "SubmitToolOutputsAction", "TERMINAL_RUN_STATUSES", "Text", "TextContentBlock", "TextContentBlockParam",
+    "TextDelta", "TextDeltaBlock", "TextDeltas", "Thread", "ThreadBusyError", "ThreadCreateAndRunParams",
+    "ThreadCreateParams", "ThreadCreated", "ThreadDeleted", "ThreadMessageCompleted", "ThreadMessageCreated",
+    "ThreadMessageDelta", "ThreadMessageInProgress", "ThreadMessageIncomplete", "ThreadRunCancelled",
+    "ThreadRunCancelling", "ThreadRunCompleted", "ThreadRunCreated", "ThreadRunExpired", "ThreadRunFailed",
+    "ThreadRunInProgress", "ThreadRunIncomplete", "ThreadRunQueued", "ThreadRunRequiresAction",
+    "ThreadRunStepCancelled", "ThreadRunStepCompleted", "ThreadRunStepCreated", "ThreadRunStepDelta",
+    "ThreadRunStepExpired", "ThreadRunStepFailed", "ThreadRunStepInProgress", "Timeouts", "ToolCall", "ToolCallDelta",
+    "ToolCallsDeltaObject", "ToolCallsStepDetails", "ToolError", "ToolOutput", "ToolResources", "ToolSet",
+    "TruncationStrategy", "UnknownEvent", "UnknownPart", "UnprocessableEntityError", "UnsupportedParameterError",
+    "Usage", "__version__", "encode_output", "function_tool", "gather_runs", "stream_many", "with_response",
 ]
