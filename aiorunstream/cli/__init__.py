@@ -1,10 +1,11 @@
-"""The command line: `demo`, `serve`, `run` and `chat`. The only place that imports rich and typer; nothing imports it."""
+"""The command line: `demo`, `serve`, `run`, `chat` and `batch`. The only place that imports rich and typer; nothing imports it."""
 
 from typing import Annotated
 
 import typer
 
 from .._version import __version__
+from ._batch import batch
 from ._chat import chat
 from ._demo import demo
 from ._run import run
@@ -21,6 +22,7 @@ app.command()(demo)
 app.command()(serve)
 app.command()(run)
 app.command()(chat)
+app.command()(batch)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  # typer calls it so

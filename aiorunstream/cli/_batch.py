@@ -1,0 +1,109 @@
+"""`aiorunstream batch`: a file of requests becomes a file of results, many at a time; it may be stopped and gone on with.
+
+What is done is in the results, what was begun is in the journal, and nothing else is kept: so it makes no difference
+whether it ended, was stopped or was killed.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from ..errors import AiorunstreamError
+from ._batch_files import BatchFileError, BatchFiles
+from ._batch_progress import BatchProgress, summary
+from ._batch_work import Batch, Settings
+from ._chat_tools import load_tools
+from ._show import harmless, in_a_line
+
+_MOST_PROBLEMS = 10
+
+
+def batch(
+    requests: Annotated[Path, typer.Argument(metavar="REQUESTS", help="A file with one JSON object a line.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the results go, one JSON object a line.")],
+    base_url: Annotated[
+        str | None,
+        typer.Option(envvar="OPENAI_BASE_URL", help="Where the server's /threads is; else a server is started here."),
+    ] = None,
+    assistant_id: Annotated[
+        str | None, typer.Option("--assistant", "--assistant-id", "-a", help="The assistant of lines that name none.")
+    ] = None,
+    max_concurrency: Annotated[
+        int, typer.Option("--max-concurrency", "-n", min=1, max=10_000, help="How many runs are under way at a time.")
+    ] = 100,
+    tools: Annotated[str | None, typer.Option(metavar="MODULE:TOOLSET", help="Functions the runs may call.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for a run; else as long as it takes.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with results that are there.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: also what failed before.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Throw away results that are there.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Lines that cannot be meant are failures.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Make many runs, from a file into a file. The key comes from OPENAI_API_KEY.
+
+    Ctrl-C stops it, and --resume goes on: what has ended is kept, and is not run again.
+    Exits with 0 when every run completed, 1 when some did not, 2 for lines that cannot be meant.
+    """
+    if resume and force:
+        raise typer.BadParameter("either --resume or --force")
+    if retry_failed and not resume:
+        raise typer.BadParameter("--retry-failed is for --resume")
+    if timeout is not None and not 0 < timeout < float("inf"):
+        raise typer.BadParameter("must be above 0 seconds", param_hint="'--timeout'")
+    if base_url is None and assistant_id:
+        raise typer.BadParameter("the server that is started here has no such assistant: give --base-url too")
+    settings = Settings(
+        base_url, assistant_id, None if tools is None else load_tools(tools), max_concurrency, timeout, retry_failed
+    )
+    try:
+        if not requests.is_file():
+            raise BatchFileError(f"{requests} is no file")
+        if output.exists() and output.samefile(requests):
+            raise BatchFileError(f"{output} would be overwritten with its own results")
+        with BatchFiles(output, "resume" if resume else "force" if force else "new") as files:
+            status = _carry_out(Batch(settings, files, requests, output), quiet=quiet, skip_bad=skip_bad)
+    except (BatchFileError, AiorunstreamError) as error:
+        _end_with(str(error) if isinstance(error, BatchFileError) else in_a_line(error))
+    except OSError as error:
+        _end_with(f"{error.filename or output}: {error.strerror or error}")
+    except KeyboardInterrupt:  # before anything was begun
+        raise typer.Exit(130) from None
+    raise typer.Exit(status)
+
+
+def _carry_out(work: Batch, *, quiet: bool, skip_bad: bool) -> int:
+    problems = work.check()
+    if problems and not skip_bad:
+        for problem in problems[:_MOST_PROBLEMS]:
+            typer.echo(harmless(problem), err=True)
+        more = len(problems) - _MOST_PROBLEMS
+        told = "nothing was sent: mend them, or give --skip-bad"
+        typer.echo(told if more <= 0 else f"and {more:,} more; {told}", err=True)
+        return 2
+    if not quiet:
+        for note in work.notes:
+            typer.echo(note, err=True)
+    with BatchProgress(quiet=quiet) as progress:
+        try:
+            asyncio.run(work.run(progress))
+        finally:
+            work.finish()
+        seconds = progress.seconds
+    stopped = work.stopped_by
+    if stopped is not None or not quiet:
+        typer.echo(
+            summary(work.counts, seconds, where=f"results in {work.output}", stopped=stopped is not None), err=True
+        )
+    if stopped is not None:
+        return 128 + stopped
+    return 0 if work.all_completed else 1
+
+
+def _end_with(problem: str) -> NoReturn:
+    typer.echo(harmless(problem), err=True)
+    raise typer.Exit(1) from None
