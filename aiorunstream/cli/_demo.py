@@ -12,6 +12,7 @@ from ..models import RequiredActionFunctionToolCall
 from ..params import JSONMapping, ToolOutput
 from ..server import AssistantsServer
 from ._show import RunDisplay
+from ._web import serve_chat
 
 MESSAGE = "Hello! What happens to the bytes between you and me?"
 TOOL = "clock"
@@ -35,8 +36,16 @@ def demo(
     delay: Annotated[
         float, typer.Option(min=0.0, max=5.0, help="Seconds the server waits between two pieces of text.")
     ] = 0.04,
+    web: Annotated[bool, typer.Option("--web", help="A chat in the browser instead; Ctrl-C stops it.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the chat is, with --web; 0 takes a free one.")] = 0,
 ) -> None:
-    """Start a server of the protocol on this machine, and watch two runs stream from it: an answer, and a tool call."""
+    """Start a server of the protocol on this machine, and watch two runs stream from it: an answer, and a tool call.
+
+    With --web, talk to it in a browser.
+    """
+    if web:
+        serve_chat(port)
+        return
     console = Console()
     plain = plain or not console.is_terminal
     asyncio.run(_demo(RunDisplay(console, plain=plain), console, message=message, delay=delay))

@@ -112,6 +112,10 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
         self._read_only_as("frames")
         return FrameIterator(self)
 
+    def frame_of(self, event: RunEvent) -> Frame:
+        """The frame of the event that was handed out last, as `frames` gives it."""
+        return self._protocol.frame_of(event)
+
     def _read_only_as(self, kind: str) -> None:
         if self._read_as not in (None, kind):
             raise StreamBusyError(f"this stream is being read as {self._read_as}, so it cannot be read as {kind}")
@@ -165,7 +169,7 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
 
     def _step_frame(self) -> Frame | None:
         event = self._step()
-        return None if event is None else self._protocol.frame_of(event)
+        return None if event is None else self.frame_of(event)
 
     def _has_stopped(self) -> bool:
         return self._protocol.outcome is not None
@@ -247,6 +251,10 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
             await asyncio.wait({self._leaving}, timeout=LEAVE_SECONDS)
 
     close = aclose
+
+    def set_cancel_on_exit(self, *, wanted: bool) -> None:
+        """Changes whether leaving early cancels the run. It counts from the next `aclose` on."""
+        self._cancel_on_exit = wanted
 
     def _begin_cancel(self) -> "asyncio.Task[None] | None":
         """The cancelling of the run, under way; None where it is not to be cancelled, or cannot be."""
