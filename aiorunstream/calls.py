@@ -29,17 +29,23 @@ from .models import (
     FunctionCallDelta,
     FunctionToolCall,
     FunctionToolCallDelta,
+    JSONObject,
+    RequiredAction,
     RequiredActionFunction,
     RequiredActionFunctionToolCall,
+    RequiredActionMCPToolCall,
+    RequiredActionSubmitToolApproval,
     RequiredActionSubmitToolOutputs,
     RunStep,
     RunStepDelta,
     RunStepDeltaEvent,
+    SubmitToolApprovalAction,
     SubmitToolOutputsAction,
     ToolCall,
     ToolCallDelta,
     ToolCallsDeltaObject,
     ToolCallsStepDetails,
+    UnknownPart,
 )
 
 
@@ -69,6 +75,19 @@ class _Function:
         return RequiredActionFunctionToolCall(self.id, RequiredActionFunction(self.name, "".join(self.pieces)))
 
 
+class _Done:
+    """A call of a function whose output has come already."""
+
+    def __init__(self, function: _Function, output: str) -> None:
+        self.id = function.id
+        self._function = function
+        self._output = output
+
+    def whole(self, output: str | None) -> ToolCall:
+        assert output is None
+        return self._function.whole(self._output)
+
+
 class _Code:
     def __init__(self, id: str) -> None:
         self.id = id
@@ -91,22 +110,58 @@ class _Search:
         return FileSearchToolCall(self.id, FileSearch(results=self.results))
 
 
+class _Other:
+    """A use of a tool of another kind, whole."""
+
+    def __init__(self, call: JSONObject) -> None:
+        self.id = str(call["id"])
+        self.call = call
+
+    def whole(self, output: str | None) -> ToolCall:
+        assert output is None
+        return UnknownPart(self.call)
+
+
+class _Asking(_Other):
+    """A call of a tool of an MCP server that waits for leave."""
+
+    def __init__(self, required: RequiredActionMCPToolCall, output: str) -> None:
+        super().__init__({"type": "mcp", **{name: getattr(required, name) for name in required.__struct_fields__}})
+        self.required = required
+        self.output = output
+
+    def decide(self, *, yes: bool) -> None:
+        """It is made, or not."""
+        self.call = {**self.call, "output": self.output if yes else None}
+
+
 class CallsDraft(Draft):
     """Tool calls of one step that are being made, or wait for their outputs."""
 
     def __init__(self, step_id: str) -> None:
         super().__init__(step_id)
-        self._calls: list[_Function | _Code | _Search] = []
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of all calls, in order."""
-        return [call.id for call in self._calls]
+        self._calls: list[_Function | _Done | _Code | _Search | _Other] = []
 
     @property
     def waiting(self) -> list[str]:
-        """The ids of the calls that need an output from outside, in order."""
-        return [call.id for call in self._calls if isinstance(call, _Function)]
+        """The ids of the calls that need an output, or leave, from outside, in order."""
+        return [call.id for call in self._calls if isinstance(call, (_Function, _Asking))]
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is leave that is waited for."""
+        return any(isinstance(call, _Asking) for call in self._calls)
+
+    def check(self, id: str, *, asks: bool | None) -> None:
+        """Looks at a call that is to be added: whether it asks for leave, or for an output, or for nothing (None).
+
+        Raises:
+            ValueError: another call has its id; or those that are there ask for the other of the two.
+        """
+        if any(call.id == id for call in self._calls):  # no output could say which call it is for
+            raise ValueError(f"two tool calls have the id {id!r}")
+        if asks is not None and self.waiting and asks != self.asks:
+            raise ValueError("a turn may ask for leave or for outputs, and not for both")
 
     def call(self, id: str, name: str) -> RunStepDeltaEvent:
         """Adds a call of a function."""
@@ -134,9 +189,10 @@ class CallsDraft(Draft):
     def log(self, value: str) -> RunStepDeltaEvent:
         """Adds to what the code printed. Raises `ValueError`: the last call is none of the code interpreter."""
         outputs = self._last_code().outputs
-        if not outputs or outputs[-1].file_id is not None:
-            outputs.append(_Output(None))
-        outputs[-1].pieces.append(value)
+        if value:  # else nobody is told of an output
+            if not outputs or outputs[-1].file_id is not None:
+                outputs.append(_Output(None))
+            outputs[-1].pieces.append(value)
         return self._of_output(CodeInterpreterLogsDelta(len(outputs) - 1, value))
 
     def draw(self, file_id: str) -> RunStepDeltaEvent:
@@ -155,13 +211,39 @@ class CallsDraft(Draft):
         self._calls.append(_Search(id, named))
         return self._delta(FileSearchToolCallDelta(self._index, {}, id))
 
+    def use(self, call: JSONObject) -> RunStepDeltaEvent:
+        """Adds a use of a tool of another kind."""
+        self._calls.append(_Other(call))
+        return self._delta(UnknownPart({"index": self._index, **call}))
+
+    def ask(self, required: RequiredActionMCPToolCall, output: str) -> RunStepDeltaEvent:
+        """Adds a call for which leave is asked."""
+        asking = _Asking(required, output)
+        self._calls.append(asking)
+        return self._delta(UnknownPart({"index": self._index, **asking.call}))
+
+    def answer(self, id: str, output: str) -> None:
+        """Sets the output of a call that the server has made itself: nobody waits for it any more."""
+        for place, call in enumerate(self._calls):
+            if isinstance(call, _Function) and call.id == id:
+                self._calls[place] = _Done(call, output)
+
+    def decide(self, approved: Mapping[str, bool]) -> None:
+        """Makes the calls for which leave is given, by their ids."""
+        for call in self._calls:
+            if isinstance(call, _Asking):
+                call.decide(yes=approved[call.id])
+
     def details(self, outputs: Mapping[str, str] | None = None) -> ToolCallsStepDetails:
         """The calls as far as they have come, with their outputs where there are any."""
         outputs = outputs or {}
         return ToolCallsStepDetails(tuple(call.whole(outputs.get(call.id)) for call in self._calls))
 
-    def required_action(self) -> SubmitToolOutputsAction:
+    def required_action(self) -> RequiredAction:
         """What the caller must do for the run to go on."""
+        if self.asks:
+            asked = tuple(call.required for call in self._calls if isinstance(call, _Asking))
+            return SubmitToolApprovalAction(RequiredActionSubmitToolApproval(asked))
         functions = tuple(call.required() for call in self._calls if isinstance(call, _Function))
         return SubmitToolOutputsAction(RequiredActionSubmitToolOutputs(functions))
 

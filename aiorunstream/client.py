@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from . import checks
 from .backends import Backend, HttpBackend, Settings
 from .backends._credentials import Credentials, Secret, SecretText, unseen
+from .dialects import Dialect
 from .errors import ConfigurationError
 from .options import Limits, RecoverPolicy, Timeouts, check_mapping, is_mapping
 from .protocol import OnErrorEvent
@@ -38,6 +39,8 @@ class AsyncClient:
             without either, and for "", no Authorization header is sent.
         organization, project: headers of their own; else `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`.
         backend: speaks to something else than a base URL.
+        dialect: "astra" for astra-assistants-api, which numbers the pieces of one text as if they were many. No other
+            server has to be named.
         timeouts, retry, limits: defaults of every request.
         cancel_on_exit: whether a run is cancelled when its stream is left before the run has stopped.
         recover: True, or a policy, goes on with a stream whose connection failed, from what the server kept.
@@ -61,6 +64,7 @@ class AsyncClient:
         organization: str | None = None,
         project: str | None = None,
         backend: Backend | None = None,
+        dialect: Dialect | None = None,
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
         limits: Limits | None = None,
@@ -83,6 +87,7 @@ class AsyncClient:
         _check(
             (has_headers, "default_headers", "a dict"),
             (has_query, "default_query", "a dict"),
+            (dialect in ("astra", None), "dialect", '"astra" or None: other servers are known by what they send'),
             (isinstance(timeouts, (Timeouts, NoneType)), "timeouts", "Timeouts(...)"),
             (isinstance(retry, (RetryPolicy, NoneType)), "retry", "RetryPolicy(...)"),
             (isinstance(limits, (Limits, NoneType)), "limits", "Limits(...)"),
@@ -102,6 +107,7 @@ class AsyncClient:
             limits=limits,
             headers={**_account_headers(organization, project), **headers},
             query={name: value for name, value in query.items() if value is not None},
+            dialect=dialect,
         )
         self._transport = settings.transport
         self._backend = _backend(base_url, backend)

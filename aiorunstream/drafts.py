@@ -3,6 +3,10 @@
 A draft takes pieces and returns the delta that tells of each; at the end it gives the whole. Pieces are joined once.
 """
 
+from typing import Literal
+
+import msgspec
+
 from .models import (
     Annotation,
     AnnotationDelta,
@@ -18,6 +22,7 @@ from .models import (
     ImageFileContentBlock,
     ImageFileDelta,
     ImageFileDeltaBlock,
+    JSONObject,
     Message,
     MessageContent,
     MessageContentDelta,
@@ -29,8 +34,10 @@ from .models import (
     TextContentBlock,
     TextDelta,
     TextDeltaBlock,
+    UnknownPart,
     Usage,
 )
+from .spent import add_usage
 
 
 class _Shown(tuple[AnnotationDelta, ...]):
@@ -52,6 +59,41 @@ class Draft:
     def spend(self, usage: Usage) -> None:
         """Adds to what was spent."""
         self.usage = add_usage(self.usage, usage)
+
+
+MarkKind = Literal["file_citation", "file_path", "url_citation", "other"]
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """An annotation of a text of the message, from `start` to `end` in its characters.
+
+    Files have `file_id`, and pages `url` and `title`. `quote` is only in the delta, as at OpenAI. One of another kind
+    stays as it is.
+    """
+
+    kind: MarkKind
+    start: int = 0
+    end: int = 0
+    file_id: str | None = None
+    quote: str | None = None
+    url: str | None = None
+    title: str | None = None
+    other: JSONObject | None = None
+
+    def annotations(self, text: str, index: int) -> tuple[Annotation, AnnotationDelta]:
+        """It, around the text it is about, for the message and for the delta."""
+        start, end, file_id = self.start, self.end, self.file_id or ""
+        if self.kind == "file_citation":
+            whole = FileCitationAnnotation(text, FileCitation(file_id), start, end)
+            return whole, FileCitationDeltaAnnotation(index, text, FileCitationDelta(file_id, self.quote), start, end)
+        if self.kind == "file_path":
+            link = FilePathAnnotation(text, FilePath(file_id), start, end)
+            return link, FilePathDeltaAnnotation(index, text, FilePathDelta(file_id), start, end)
+        if self.other is not None:
+            return UnknownPart(self.other), UnknownPart({**self.other, "index": index})
+        place = {"type": self.kind, "text": text, "start_index": start, "end_index": end}
+        cited: dict[str, object] = {**place, "url_citation": {"url": self.url, "title": self.title}}
+        return UnknownPart(cited), UnknownPart({"index": index, **cited})
 
 
 class _TextPart:
@@ -97,16 +139,29 @@ class MessageDraft(Draft):
 
     def cite(self, value: str, file_id: str, quote: str | None) -> MessageDeltaEvent:
         """Adds text that cites a file."""
-        part, start, end, index = self._room_for(value)
-        part.annotations.append(FileCitationAnnotation(value, FileCitation(file_id), start, end))
-        cited = FileCitationDelta(file_id, quote)
-        return self._text(value, (FileCitationDeltaAnnotation(index, value, cited, start, end),))
+        return self._marked(value, Mark("file_citation", file_id=file_id, quote=quote))
+
+    def cite_url(self, value: str, url: str, title: str | None) -> MessageDeltaEvent:
+        """Adds text that cites a page."""
+        return self._marked(value, Mark("url_citation", url=url, title=title))
 
     def link(self, value: str, file_id: str) -> MessageDeltaEvent:
         """Adds text that stands for a file."""
-        part, start, end, index = self._room_for(value)
-        part.annotations.append(FilePathAnnotation(value, FilePath(file_id), start, end))
-        return self._text(value, (FilePathDeltaAnnotation(index, value, FilePathDelta(file_id), start, end),))
+        return self._marked(value, Mark("file_path", file_id=file_id))
+
+    def _marked(self, value: str, mark: Mark) -> MessageDeltaEvent:
+        part = self._text_part()
+        mark = msgspec.structs.replace(mark, start=part.length, end=part.length + len(value))
+        whole, delta = mark.annotations(value, len(part.annotations))
+        part.annotations.append(whole)
+        return self._text(value, (delta,))
+
+    def annotate(self, mark: Mark) -> MessageDeltaEvent:
+        """Adds an annotation of what the last text, if the last part is one, says already."""
+        part = self._text_part()
+        whole, delta = mark.annotations("".join(part.pieces)[mark.start : mark.end], len(part.annotations))
+        part.annotations.append(whole)
+        return self._delta(TextDeltaBlock(self._index, TextDelta(None, (delta,))))
 
     def refuse(self, value: str) -> MessageDeltaEvent:
         """Adds to a refusal."""
@@ -137,11 +192,6 @@ class MessageDraft(Draft):
             self._parts.append(part)
         return part
 
-    def _room_for(self, value: str) -> tuple[_TextPart, int, int, int]:
-        """The part that the text goes to, where in it, and which of its annotations comes next."""
-        part = self._text_part()
-        return part, part.length, part.length + len(value), len(part.annotations)
-
     def _text(self, value: str, annotations: tuple[AnnotationDelta, ...]) -> MessageDeltaEvent:
         part = self._text_part()
         first = not part.pieces
@@ -152,13 +202,3 @@ class MessageDraft(Draft):
 
     def _delta(self, part: MessageContentDelta) -> MessageDeltaEvent:
         return MessageDeltaEvent(self.message.id, delta=MessageDelta(content=(part,)))
-
-
-def add_usage(one: Usage | None, two: Usage) -> Usage:
-    """Both together."""
-    one = one or Usage()
-    return Usage(
-        one.completion_tokens + two.completion_tokens,
-        one.prompt_tokens + two.prompt_tokens,
-        one.total_tokens + two.total_tokens,
-    )

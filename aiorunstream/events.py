@@ -263,7 +263,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """How one event is decoded, and what it does to the stream.
 
     `decode_lines` decodes payloads that stand one a line; `tells` is True where the payload is the run or the thread
-    itself; `stops` is the status that ends the stream, or None.
+    itself, or may tell what a run has spent; `stops` is the status that ends the stream, or None.
     """
 
     cls: type[AssistantStreamEvent]
@@ -282,8 +282,9 @@ def _entry(cls: type[AssistantStreamEvent]) -> Entry:
     payload = cast("type[object]", cls.__annotations__["data"])
     status = cls.event.rpartition(".")[2]
     stops = status if payload is Run and status in STOPPING_RUN_STATUSES else None
+    tells = payload in (Run, ThreadObject) or cls is ThreadMessageInProgress
     decoder = msgspec.json.Decoder(payload)
-    return Entry(cls, decoder.decode, decoder.decode_lines, payload, payload in (Run, ThreadObject), stops)
+    return Entry(cls, decoder.decode, decoder.decode_lines, payload, tells, stops)
 
 
 EVENT_CLASSES: tuple[type[AssistantStreamEvent], ...] = AssistantStreamEvent.__args__

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from .models import FileSearchResult, Usage
+from .models import FileSearchResult, JSONObject, Usage
 
 # -- messages --------------------------------------------------------------------------------------------------------
 
@@ -48,6 +48,14 @@ class LinkFile(msgspec.Struct, frozen=True):
 
     text: str
     file_id: str
+
+
+class CiteURL(msgspec.Struct, frozen=True):
+    """A piece of text, such as "【1†source】", that cites a page, as Azure's servers do."""
+
+    text: str
+    url: str
+    title: str | None = None
 
 
 # -- tools -----------------------------------------------------------------------------------------------------------
@@ -113,6 +121,36 @@ class SearchFiles(msgspec.Struct, frozen=True):
                 raise ValueError(f"a score must be from 0 to 1, not {found.score!r}")
 
 
+class UseTool(msgspec.Struct, frozen=True):
+    """A use of one of the server's own tools of another kind, such as Azure's: told whole, and kept as it is.
+
+    `call` is the JSON of the call, with its `type`; without an `id` it is given one.
+
+    Raises:
+        ValueError: it has no type, or one of the kinds that have an item of their own.
+    """
+
+    call: JSONObject
+
+    def __post_init__(self) -> None:
+        kind = self.call.get("type")
+        if not isinstance(kind, str) or kind in ("", "function", "code_interpreter", "file_search"):
+            raise ValueError(f"a tool of another kind must have a type of its own, not {kind!r}")
+
+
+class AskApproval(msgspec.Struct, frozen=True):
+    """A call of a tool of an MCP server, for which the run asks leave once the turn is over, as at Azure.
+
+    `arguments` is JSON text; `output` is what comes of the call where leave is given; without an `id` it is given one.
+    """
+
+    name: str
+    arguments: str = "{}"
+    server_label: str = ""
+    output: str = ""
+    id: str | None = None
+
+
 class EndStep(msgspec.Struct, frozen=True):
     """What is open is whole: the message, or the uses of the server's own tools. What comes next is a step of its own.
 
@@ -173,6 +211,7 @@ Item = (
     | Refuse
     | ShowImage
     | Cite
+    | CiteURL
     | LinkFile
     | CallTool
     | MoreArguments
@@ -181,6 +220,8 @@ Item = (
     | PrintLogs
     | DrawImage
     | SearchFiles
+    | UseTool
+    | AskApproval
     | EndStep
     | Fail
     | BreakOff
@@ -195,5 +236,5 @@ Item = (
 ITEMS: tuple[type[Item], ...] = get_args(Item)
 """The classes of the items."""
 
-PIECES = (str, Say, Refuse, Cite, LinkFile, MoreArguments, MoreCode, PrintLogs)
+PIECES = (str, Say, Refuse, Cite, CiteURL, LinkFile, MoreArguments, MoreCode, PrintLogs)
 """The items that come a piece at a time, as a model's words do."""

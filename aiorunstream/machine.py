@@ -14,15 +14,17 @@ kept, once their message or step ends. A deleted thread's run ends as any other,
 import msgspec
 
 from .calls import CallsDraft
-from .drafts import MessageDraft, add_usage
+from .drafts import MessageDraft
 from .engine import Turn
 from .events import REGISTRY, AssistantStreamEvent
 from .intake import StoreError, invalid
 from .items import (
+    AskApproval,
     BreakOff,
     CallTool,
     Cancel,
     Cite,
+    CiteURL,
     DrawImage,
     EndStep,
     Expire,
@@ -39,6 +41,7 @@ from .items import (
     SearchFiles,
     SendError,
     ShowImage,
+    UseTool,
 )
 from .models import (
     TERMINAL_RUN_STATUSES,
@@ -50,6 +53,7 @@ from .models import (
     MessageCreationStepDetails,
     MessageDeltaEvent,
     MessageIncompleteDetails,
+    RequiredActionMCPToolCall,
     Run,
     RunStep,
     RunStepDeltaEvent,
@@ -58,13 +62,14 @@ from .models import (
     TruncationStrategy,
     Usage,
 )
-from .outputs import not_waiting, read_outputs, too_late
-from .params import RunSubmitToolOutputsParams
+from .outputs import SubmitParams, not_waiting, read_approvals, read_outputs, too_late
+from .spent import add_usage
 from .store import Store
 
 Events = tuple[AssistantStreamEvent, ...]
 
 _RUN_TIMES = {"completed": "completed_at", "failed": "failed_at", "cancelled": "cancelled_at"}
+_ASKS: dict[type[object], bool] = {CallTool: False, AskApproval: True}  # for leave, or for an output
 _STEP_TIMES = {**_RUN_TIMES, "expired": "expired_at"}
 
 
@@ -85,6 +90,11 @@ class RunMachine:
     def run(self) -> Run:
         """The run as it is now."""
         return self._record.runs.get(self._id)
+
+    @property
+    def spent(self) -> Usage | None:
+        """What the run has spent so far; it says so itself only once it is over."""
+        return self._usage
 
     def turn(self) -> Turn:
         """What the engine is to answer now."""
@@ -116,9 +126,9 @@ class RunMachine:
         if self.run.status != "in_progress":
             return ()
         match item:
-            case str() | Say() | Refuse() | ShowImage() | Cite() | LinkFile():
+            case str() | Say() | Refuse() | ShowImage() | Cite() | CiteURL() | LinkFile():
                 return self._write(item)
-            case CallTool() | RunCode() | SearchFiles():
+            case CallTool() | RunCode() | SearchFiles() | UseTool() | AskApproval():
                 return self._call(item)
             case MoreArguments() | MoreCode() | PrintLogs() | DrawImage():
                 return self._go_on(item)
@@ -150,18 +160,22 @@ class RunMachine:
         self._steps.put(msgspec.structs.replace(self._steps.get(calls.step_id), step_details=calls.details()))
         return (*events, self._change("requires_action", required_action=calls.required_action()))
 
-    def submit(self, params: RunSubmitToolOutputsParams) -> Events:
-        """Takes the outputs of all calls the run waits for; it is queued again.
+    def submit(self, params: SubmitParams) -> Events:
+        """Takes the outputs of all calls the run waits for, or what was decided of them; it is queued again.
 
         Raises:
-            StoreError: it waits for none, or the outputs are not exactly those it waits for.
+            StoreError: it waits for none, or these are not exactly those it waits for.
         """
         run, calls = self.run, self._calls
         if run.status != "requires_action" or calls is None:
             raise not_waiting(run)
         if run.expires_at is not None and self._store.now() > run.expires_at:
             raise too_late(run)
-        outputs = read_outputs(calls.waiting, params)
+        outputs: dict[str, str] = {}
+        if calls.asks:
+            calls.decide(read_approvals(calls.waiting, params))
+        else:
+            outputs = read_outputs(calls.waiting, params)
         self._calls = None
         done = self._end_step(calls.step_id, "completed", usage=calls.usage, step_details=calls.details(outputs))
         return (done, self._change("queued", required_action=None))
@@ -191,7 +205,7 @@ class RunMachine:
 
     # -- what the engine says ----------------------------------------------------------------------------------------
 
-    def _write(self, item: str | Say | Refuse | ShowImage | Cite | LinkFile) -> Events:
+    def _write(self, item: str | Say | Refuse | ShowImage | Cite | CiteURL | LinkFile) -> Events:
         events: Events = ()
         if (draft := self._message) is None:
             draft, events = self._open_message()
@@ -206,13 +220,15 @@ class RunMachine:
                 delta = draft.show(item.file_id, item.detail)
             case Cite():
                 delta = draft.cite(item.text, item.file_id, item.quote)
+            case CiteURL():
+                delta = draft.cite_url(item.text, item.url, item.title)
             case _:  # LinkFile
                 delta = draft.link(item.text, item.file_id)
-        return (*events, *_deltas(delta))
+        return (*events, *told_by(delta))
 
-    def _open_message(self) -> tuple[MessageDraft, Events]:
+    def _open_message(self, id: str | None = None) -> tuple[MessageDraft, Events]:
         message = Message(
-            self._store.new_id("msg"),
+            id or self._store.new_id("msg"),
             created_at=self._store.now(),
             thread_id=self._record.id,
             status="in_progress",
@@ -229,10 +245,11 @@ class RunMachine:
         made = (_event("thread.message.created", message), _event("thread.message.in_progress", message))
         return self._message, (*ended, *events, *made)
 
-    def _call(self, item: CallTool | RunCode | SearchFiles) -> Events:
-        id = item.id or self._store.new_id("call")
-        if self._calls is not None and id in self._calls.ids:  # no output could say which call it is for
-            raise ValueError(f"two tool calls have the id {id!r}")
+    def _call(self, item: CallTool | RunCode | SearchFiles | UseTool | AskApproval) -> Events:
+        known = item.call.get("id") if isinstance(item, UseTool) else item.id
+        id = known if isinstance(known, str) and known else self._store.new_id("call")
+        if self._calls is not None:
+            self._calls.check(id, asks=_ASKS.get(type(item)))
         events = self._end_message("completed")
         if (calls := self._calls) is None:
             step, opened = self._open_step("tool_calls", ToolCallsStepDetails())
@@ -243,23 +260,28 @@ class RunMachine:
                 begun, rest = calls.call(id, item.name), calls.argue(item.arguments) if item.arguments else None
             case RunCode():
                 begun, rest = calls.run(id), calls.code(item.code) if item.code else None
-            case _:  # SearchFiles
+            case SearchFiles():
                 begun, rest = calls.search(id, item.results), None
-        return (*events, *_deltas(begun, rest))
+            case UseTool():
+                begun, rest = calls.use({**item.call, "id": id}), None
+            case _:  # AskApproval
+                asked = RequiredActionMCPToolCall(id, item.name, item.arguments, item.server_label)
+                begun, rest = calls.ask(asked, item.output), None
+        return (*events, *told_by(begun, rest))
 
     def _go_on(self, item: MoreArguments | MoreCode | PrintLogs | DrawImage) -> Events:
         if (calls := self._calls) is None or self._message is not None:
             raise ValueError(f"{type(item).__name__} without the call it belongs to just before")
         match item:
             case DrawImage():
-                return _deltas(calls.draw(item.file_id))
+                return told_by(calls.draw(item.file_id))
             case MoreArguments():
                 delta = calls.argue(item.text)
             case MoreCode():
                 delta = calls.code(item.text)
             case _:  # PrintLogs
                 delta = calls.log(item.text)
-        return _deltas(delta) if item.text else ()
+        return told_by(delta) if item.text else ()
 
     def _spend(self, usage: Usage) -> Events:
         self._usage = add_usage(self._usage, usage)
@@ -367,7 +389,7 @@ def _event(name: str, data: object) -> AssistantStreamEvent:
     return REGISTRY[name].around(data)
 
 
-def _deltas(*found: MessageDeltaEvent | RunStepDeltaEvent | None) -> Events:
+def told_by(*found: MessageDeltaEvent | RunStepDeltaEvent | None) -> Events:
     """The events that tell of what was said; nothing said, nothing told."""
     return tuple(
         _event("thread.message.delta" if isinstance(delta, MessageDeltaEvent) else "thread.run.step.delta", delta)

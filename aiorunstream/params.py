@@ -225,6 +225,28 @@ class RunSubmitToolOutputsParams(Params, frozen=True, kw_only=True):
     _checks: ClassVar[Mapping[str, checks.Check]] = {"tool_outputs": checks.objects(), "stream": checks.boolean}
 
 
+class ToolApproval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether a call that waits for leave is to be made; `headers` go to the server of the tool with it. Only at Azure."""
+
+    tool_call_id: str
+    approve: bool
+    headers: Mapping[str, str] | None = None
+
+
+class RunSubmitToolApprovalsParams(Params, frozen=True, kw_only=True):
+    """What is decided of all calls that wait for leave, and the outputs of those that wait for outputs. Only at Azure."""
+
+    tool_approvals: Sequence[ToolApproval | JSONMapping] | UnsetType = UNSET
+    tool_outputs: Sequence[ToolOutput | JSONMapping] | UnsetType = UNSET
+    stream: bool | UnsetType = UNSET
+
+    _checks: ClassVar[Mapping[str, checks.Check]] = {
+        "tool_approvals": checks.objects(),
+        "tool_outputs": checks.objects(),
+        "stream": checks.boolean,
+    }
+
+
 _ASSISTANT_CHECKS: Mapping[str, checks.Check] = {
     "name": checks.optional(checks.text(most=256)),
     "description": checks.optional(checks.text(most=512)),

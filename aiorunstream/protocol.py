@@ -24,8 +24,9 @@ from .decode import UNDECODABLE, UNNAMED, decode, is_utf8, run_facts
 from .depth import is_deeper
 from .errors import EventTooDeepError, RunStreamError, StreamError, StreamProtocolError, StreamTruncatedError
 from .events import EVENT_LINES, FAST, REGISTRY, Entry, ErrorEvent, RunEvent, UnknownEvent
-from .models import STOPPING_RUN_STATUSES, Run, Thread
+from .models import STOPPING_RUN_STATUSES, Message, Run, Thread, Usage
 from .repair import NotJSONError
+from .spent import add_usage, told_usage
 from .sse import MAX_EVENT_BYTES, SSEDecoder, SSESeries, encode
 
 MAX_DEPTH = 128
@@ -86,6 +87,7 @@ class RunProtocol:
         self._taken = 0  # events handed out, and those that are ready
         # The payloads, as they came, of the last event and those that are ready; none where it needed a change.
         self._wires: list[bytes] = []
+        self._told_usage: Usage | None = None  # by messages that are none
         self.run: Run | None = None
         self.run_id: str | None = None
         self.thread_id: str | None = None
@@ -146,7 +148,7 @@ class RunProtocol:
         self._taken += 1
         self._wires = [payload]
         if entry.tells:
-            self._follow(data, entry.stops)
+            data = self._follow(data, entry.stops)
         return entry.cls(data)  # type: ignore[arg-type]  # the entry's own payload
 
     def next_frame(self) -> Frame | None:
@@ -206,25 +208,33 @@ class RunProtocol:
         self.last_event = decoded.name
         self._taken += 1
         self._wires = [] if decoded.wire is None else [decoded.wire]
-        self._follow_any(decoded.name, event)
-        return event
+        return self._follow_any(decoded.name, event)
 
-    def _follow_any(self, name: str, event: RunEvent) -> None:
+    def _follow_any(self, name: str, event: RunEvent) -> RunEvent:
         if isinstance(event, UnknownEvent):
             if name.startswith("thread.run.") and not name.startswith("thread.run.step."):
                 self._follow_unknown(name, event)
-        else:
-            self._follow(event.data, REGISTRY[name].stops)
+            return event
+        data = self._follow(event.data, REGISTRY[name].stops)
+        return event if data is event.data else REGISTRY[name].around(data)
 
-    def _follow(self, data: object, stops: str | None) -> None:
+    def _follow(self, data: object, stops: str | None) -> object:
+        """Keeps the facts of an event; returns its payload, with what its run has spent where only messages told it."""
         if isinstance(data, Thread):
             self.thread_id = data.id
+        elif isinstance(data, Message):
+            if (usage := told_usage(data)) is not None:
+                self._told_usage = add_usage(self._told_usage, usage)
         elif isinstance(data, Run):
+            if stops is not None:
+                self._stop(data.status, stops)
+                if data.usage is None and self._told_usage is not None:
+                    data = msgspec.structs.replace(data, usage=self._told_usage)
+                    self._wires = []
             self.run = data
             self.run_id = data.id
             self.thread_id = data.thread_id or self.thread_id
-            if stops is not None:
-                self._stop(data.status, stops)
+        return data
 
     def _follow_unknown(self, name: str, event: UnknownEvent) -> None:
         """A run's event that could not be typed still says which run it is, and may still end the stream."""

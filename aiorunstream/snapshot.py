@@ -6,6 +6,8 @@ Pure: events go in one by one, models come out. Nothing that an event holds is e
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
+import msgspec
+
 from .accumulate import GrowingMessage, GrowingStep
 from .events import (
     REGISTRY,
@@ -35,7 +37,9 @@ from .models import (
     RunStepDeltaEvent,
     TextDeltaBlock,
     Thread,
+    Usage,
 )
+from .spent import add_usage, is_telling, told_usage
 
 
 class RunSnapshot:
@@ -48,6 +52,7 @@ class RunSnapshot:
     def __init__(self) -> None:
         self._run: Run | None = None
         self._thread: Thread | None = None
+        self._told_usage: Usage | None = None  # by messages that are none
         self._messages: dict[str, GrowingMessage] = {}
         self._steps: dict[str, GrowingStep] = {}
         self._said = Joined()
@@ -163,6 +168,9 @@ class RunSnapshot:
         self._thread = thread
 
     def _on_run(self, run: Run) -> None:
+        told = self._told_usage
+        if told is not None and run.usage is not None and run.usage.total_tokens < told.total_tokens:
+            run = msgspec.structs.replace(run, usage=told)  # that of all its streams, and not of the last
         self._run = run
 
     def _on_message(self, message: Message) -> None:
@@ -170,13 +178,10 @@ class RunSnapshot:
 
     def _on_message_in_progress(self, message: Message) -> None:
         # open-assistant-api tells of usage in a message that is none.
-        if (
-            message.id in self._messages
-            or message.thread_id
-            or message.created_at
-            or not (message.metadata or {}).get("usage")
-        ):
+        if message.id in self._messages or not is_telling(message):
             self._on_message(message)
+        elif (usage := told_usage(message)) is not None:
+            self._told_usage = add_usage(self._told_usage, usage)
 
     def _on_message_delta(self, event: MessageDeltaEvent) -> None:
         self._growing_message(event.id).grow(event.delta)

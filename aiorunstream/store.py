@@ -114,6 +114,10 @@ class Store:
         if self._assistants.find(id) is not None:
             raise invalid(f"There is an assistant with id '{id}' already.", "id")
 
+    def keep_assistant(self, assistant: Assistant) -> Assistant:
+        """Keeps an assistant as it is, in place of the one with its id."""
+        return self._assistants.put(assistant)
+
     def retrieve_assistant(self, assistant_id: str) -> Assistant:
         """Finds an assistant."""
         return self._assistants.get(assistant_id)
@@ -133,15 +137,19 @@ class Store:
 
     # Threads.
 
-    def create_thread(self, params: ThreadCreateParams) -> Thread:
-        """Keeps a new thread with its first messages."""
-        return self._keep_thread(params).thread
+    def create_thread(self, params: ThreadCreateParams, *, id: str | None = None) -> Thread:
+        """Keeps a new thread with its first messages; with an `id`, under that."""
+        return self._keep_thread(params, id=id).thread
 
-    def _keep_thread(self, params: ThreadCreateParams, where: str = "") -> ThreadRecord:
+    def keep(self, record: ThreadRecord) -> None:
+        """Keeps a thread that was made elsewhere, with all that belongs to it."""
+        self._threads.put(record)
+
+    def _keep_thread(self, params: ThreadCreateParams, where: str = "", id: str | None = None) -> ThreadRecord:
         messages = read_messages(given(params.messages, ()), f"{where}messages")
         resources = read_tool_resources(given(params.tool_resources, {}), f"{where}tool_resources")
         metadata = dict(given(params.metadata, {}))
-        thread = Thread(self.new_id("thread"), created_at=self.now(), tool_resources=resources, metadata=metadata)
+        thread = Thread(id or self.new_id("thread"), created_at=self.now(), tool_resources=resources, metadata=metadata)
         record = self._threads.put(ThreadRecord(thread))
         self._add_messages(record, messages)
         return record

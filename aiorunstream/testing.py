@@ -22,6 +22,8 @@ from .models import Assistant, AssistantTool
 from .params import AssistantCreateParams, JSONMapping
 from .scripted import Reply, ScriptedEngine
 from .server import AssistantsServer, Fault
+from .server._dialects import DialectName
+from .server._responses_settings import ResponsesServerName, ResponsesSettings
 from .store import EXPIRES_AFTER
 
 __all__ = ["Fault", "ScriptedEngine", "ThreadedServer"]
@@ -37,7 +39,7 @@ class ThreadedServer:
 
     Args:
         engine: what answers; see `script` for the shortest way to say what.
-        delay, api_keys, expires_after, port: as of `AssistantsServer`.
+        delay, api_keys, expires_after, port, dialect, responses: as of `AssistantsServer`.
 
     Attributes:
         engine: what answers from the next turn on; may be set at any time.
@@ -51,10 +53,18 @@ class ThreadedServer:
         api_keys: str | Collection[str] | None = None,
         expires_after: float = EXPIRES_AFTER,
         port: int = 0,
+        dialect: DialectName = "openai",
+        responses: ResponsesSettings | ResponsesServerName = "openai",
     ) -> None:
         self.engine: Engine = engine or DefaultEngine()
         self._server = AssistantsServer(
-            port=port, delay=delay, api_keys=api_keys, engine=_Current(self), expires_after=expires_after
+            port=port,
+            delay=delay,
+            api_keys=api_keys,
+            engine=_Current(self),
+            expires_after=expires_after,
+            dialect=dialect,
+            responses=responses,
         )
         self._lock = threading.Lock()  # held while it is started or stopped
         self._thread: threading.Thread | None = None
@@ -66,7 +76,7 @@ class ThreadedServer:
 
     @property
     def base_url(self) -> str:
-        """What clients take as their base URL; ends in `/v1`."""
+        """What clients take as their base URL; ends in `/v1`, unless the dialect has it elsewhere."""
         return self._server.base_url
 
     @property

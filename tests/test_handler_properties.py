@@ -42,6 +42,7 @@ from aiorunstream.models import (
     ToolCall,
     ToolCallsDeltaObject,
     ToolCallsStepDetails,
+    UnknownPart,
 )
 
 Events = list[AssistantStreamEvent]
@@ -61,8 +62,12 @@ def heard(events: Events) -> tuple[Heard, Any]:
     return handler, asyncio.run(read())
 
 
+def id_of(item: Any) -> str:
+    return str(item["id"] if isinstance(item, UnknownPart) else getattr(item, "id", ""))
+
+
 def ids(items: Iterable[Any]) -> list[str]:
-    return [item.id for item in items]
+    return [id_of(item) for item in items]
 
 
 def announced(events: Events, kind: type[Message] | type[RunStep], *ends: str) -> list[str]:
@@ -245,7 +250,7 @@ def check_order(handler: Heard) -> None:
         if how not in ("created", "delta", "done") or what == "image_file":
             continue
         thing = arguments[-1]  # it, or what it has come to
-        key = (what, getattr(thing, "id", ""))
+        key = (what, id_of(thing))
         assert (key in open_now) == (how != "created"), handler.names
         if how == "created":
             open_now.add(key)

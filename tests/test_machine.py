@@ -20,6 +20,7 @@ from aiorunstream.models import (
     LastError,
     Message,
     RequiredActionFunctionToolCall,
+    RequiredActionMCPToolCall,
     Run,
     RunStep,
     ToolCallsStepDetails,
@@ -29,6 +30,7 @@ from aiorunstream.params import (
     AssistantCreateParams,
     MessageUpdateParams,
     RunCreateParams,
+    RunSubmitToolApprovalsParams,
     RunSubmitToolOutputsParams,
     RunUpdateParams,
     ThreadCreateParams,
@@ -70,8 +72,15 @@ class Bench:
         return names
 
     def submit(self, *outputs: tuple[str, str]) -> list[str]:
+        """Submits these; where the run asks for leave, every other call gets it."""
+        asked = [call.id for call in self.run.calls_to_approve if isinstance(call, RequiredActionMCPToolCall)]
         given = [{"tool_call_id": id, "output": output} for id, output in outputs]
-        self.events += self.machine.submit(RunSubmitToolOutputsParams(tool_outputs=given))
+        approvals = [{"tool_call_id": id, "approve": place % 2 == 0} for place, id in enumerate(asked)]
+        self.events += self.machine.submit(
+            RunSubmitToolApprovalsParams(tool_approvals=approvals)
+            if asked
+            else RunSubmitToolOutputsParams(tool_outputs=given)
+        )
         return self.since()
 
     @property

@@ -11,10 +11,12 @@ from test_machine_items import JSON, kept
 from aiorunstream.events import ThreadMessageDelta, ThreadRunStepDelta
 from aiorunstream.items import (
     ITEMS,
+    AskApproval,
     BreakOff,
     CallTool,
     Cancel,
     Cite,
+    CiteURL,
     DrawImage,
     EndStep,
     Expire,
@@ -31,6 +33,7 @@ from aiorunstream.items import (
     SearchFiles,
     SendError,
     ShowImage,
+    UseTool,
 )
 from aiorunstream.models import (
     Message,
@@ -46,6 +49,7 @@ EACH: dict[type[Item], st.SearchStrategy[Item]] = {
     Refuse: st.builds(Refuse, TEXTS),
     ShowImage: st.builds(ShowImage, TEXTS),
     Cite: st.builds(Cite, TEXTS, TEXTS, st.none() | TEXTS),
+    CiteURL: st.builds(CiteURL, TEXTS, TEXTS, st.none() | TEXTS),
     LinkFile: st.builds(LinkFile, TEXTS, TEXTS),
     CallTool: st.builds(CallTool, TEXTS, TEXTS, IDS),
     MoreArguments: st.builds(MoreArguments, TEXTS),
@@ -54,6 +58,11 @@ EACH: dict[type[Item], st.SearchStrategy[Item]] = {
     PrintLogs: st.builds(PrintLogs, TEXTS),
     DrawImage: st.builds(DrawImage, TEXTS),
     SearchFiles: st.builds(SearchFiles, st.just(()), IDS),
+    UseTool: st.builds(
+        UseTool,
+        st.fixed_dictionaries({"type": st.just("openapi")}, optional={"id": TEXTS, "openapi": st.just({"a": 1})}),
+    ),
+    AskApproval: st.builds(AskApproval, TEXTS, TEXTS, TEXTS, TEXTS, IDS),
     EndStep: st.just(EndStep()),
     Fail: st.just(Fail("no")),
     BreakOff: st.just(BreakOff()),
@@ -165,6 +174,8 @@ def test_whatever_is_said_ends_well_and_its_deltas_add_up(items: list[Item], end
                     final["function"]["output"] = None
                 if "file_search" in final:
                     final["file_search"] = {}
+                if final["type"] == "mcp":
+                    final.pop("output", None)  # it comes once the call was allowed
             assert [settled(call) for call in calls] == finals
 
 

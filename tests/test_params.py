@@ -37,9 +37,8 @@ NEEDED: dict[str, object] = {"assistant_id": "asst_1", "model": "m", "role": "us
 
 
 def made(kind: type[Params], **fields: object) -> Params:
-    needed = {name: NEEDED[name] for name in kind.__struct_fields__ if name in NEEDED and name not in fields}
-    if kind is not AssistantCreateParams and kind is not MessageCreateParams and "model" not in fields:
-        needed.pop("model", None)
+    required = [field.name for field in msgspec.structs.fields(kind) if field.required]
+    needed = {name: NEEDED[name] for name in required if name not in fields}
     return cast(Make, kind)(**needed, **fields)
 
 

@@ -143,7 +143,7 @@ def test_a_fragment_of_a_tool_call_nobody_knows_leaves_its_delta_typed() -> None
 
 
 def test_an_action_of_a_type_nobody_knows_leaves_the_run_typed() -> None:
-    odd: dict[str, object] = {"type": "submit_tool_approval", "submit_tool_approval": {"tool_calls": []}}
+    odd: dict[str, object] = {"type": "submit_signature", "submit_signature": {"tool_calls": []}}
     payload: dict[str, object] = {"id": "run_1", "status": "requires_action", "required_action": odd}
     found = typed(ThreadRunRequiresAction, "thread.run.requires_action", payload).data
     kept(found.required_action, odd)

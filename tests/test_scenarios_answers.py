@@ -27,14 +27,14 @@ from aiorunstream import (
     ThreadBusyError,
     Timeouts,
 )
-from aiorunstream.backends import http
+from aiorunstream.backends import _sending
 
 ERROR = {"error": {"message": "no luck", "type": "some_error", "param": None, "code": "c1"}}
 
 
 async def body_of(at: Scene, thread: str) -> str:
     """The body of the error that a run on that thread meets, in the time that such a body has."""
-    with in_time(http.ERROR_BODY_SECONDS), pytest.raises(InternalServerError) as caught:
+    with in_time(_sending.ERROR_BODY_SECONDS), pytest.raises(InternalServerError) as caught:
         async with at.client.threads.runs.create_stream(thread, assistant_id="asst_raw"):
             pass
     return caught.value.body
@@ -93,8 +93,8 @@ async def test_21_status_400_active_run() -> None:
 
 
 async def test_22_error_body_endless(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert http.ERROR_BODY_SECONDS == 2
-    monkeypatch.setattr(http, "ERROR_BODY_SECONDS", 0.5)
+    assert _sending.ERROR_BODY_SECONDS == 2
+    monkeypatch.setattr(_sending, "ERROR_BODY_SECONDS", 0.5)
     begins = head(500, {"Content-Type": "text/plain"})
     script = by_thread({"flood": repeats(b"y" * 8192, 0.0005, begins), "drip": repeats(b".", 0.1, begins)})
     async with scene(script, posts=2, timeouts=Timeouts()) as at:

@@ -41,7 +41,10 @@ _BY_STATUS: Mapping[int, type[APIStatusError]] = {
 _BUSY = re.compile(r"already has an active run|while a run \S+ is active")
 _BUSY_RUN = re.compile(r"active run ([\w-]+)\W*$|while a run ([\w-]+) is active")
 _MAX_ERROR_DEPTH = 64
+_LOCKED = "conversation_locked"
+"""The code for a conversation that another response is at work on; the status is 400, or 409."""
 _RETIRED_HOST, _RETIRED_DOMAIN = "api.openai.com", ".openai.azure.com"
+_RETIRED_PATHS = ("/threads", "/assistants")
 
 
 def status_error(
@@ -56,7 +59,7 @@ def status_error(
 ) -> APIStatusError:
     """The exception for an answer that is not the one asked for."""
     said = _without_secrets(error_object(body), redact)
-    kind = _class_of(status, said, host)
+    kind = _class_of(status, said, host, call.operation.path)
     message = f"{status} {_phrase(status)} from {call.operation.name}"
     if kind is EndpointRetiredError:
         message += (
@@ -91,11 +94,11 @@ def _without_secrets(said: ErrorObject, redact: Callable[[str], str]) -> ErrorOb
     )
 
 
-def _class_of(status: int, said: ErrorObject, host: str) -> type[APIStatusError]:
-    if status == 400 and _BUSY.search(said.message):
+def _class_of(status: int, said: ErrorObject, host: str, path: str) -> type[APIStatusError]:
+    if (status == 400 and _BUSY.search(said.message)) or (status in (400, 409) and said.code == _LOCKED):
         return ThreadBusyError
     name = host.partition(":")[0].lower()
-    if status == 404 and (name == _RETIRED_HOST or name.endswith(_RETIRED_DOMAIN)):
+    if status == 404 and path.startswith(_RETIRED_PATHS) and (name == _RETIRED_HOST or name.endswith(_RETIRED_DOMAIN)):
         return EndpointRetiredError
     return _BY_STATUS.get(status, InternalServerError if status >= 500 else APIStatusError)
 

@@ -5,6 +5,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from ..dialects import Dialect
 from ..operations import Call
 from ..options import Limits, Timeouts
 from ..protocol import OnErrorEvent
@@ -26,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     headers: dict[str, str | None]
     query: dict[str, str]
+    dialect: Dialect | None = None
 
     def __repr__(self) -> str:
         """Says nothing: headers may hold keys."""

@@ -76,6 +76,11 @@ class Credentials:
         secret.check("api_key")
         return secret
 
+    async def renew(self, refused: Secret | None) -> bool:
+        """Whether there may be another key than this one, which a server has refused."""
+        del refused
+        return False
+
     def __repr__(self) -> str:
         return "<Credentials>"
 

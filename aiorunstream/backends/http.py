@@ -1,39 +1,15 @@
-"""Any server that speaks the protocol over HTTP: how a call is spelt as a request, sent, retried and answered."""
+"""Any server that speaks the protocol over HTTP."""
 
-import asyncio
-import logging
-import random
-import time
-from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
-from urllib.parse import urlencode, urlsplit
 
-from .. import checks
-from .._log import log
-from .._version import __version__
-from ..errors import (
-    APIConnectionError,
-    APIError,
-    APIStatusError,
-    ConfigurationError,
-    InvalidArgumentError,
-    StreamError,
-    StreamProtocolError,
-)
+from ..dialects import AstraProtocol
 from ..operations import Call
-from ..params import encode_body
 from ..protocol import OnErrorEvent, RunProtocol
-from ..retry import RetryBudget, next_delay, retry_after
-from ..transport import Request, ResponseBody
-from . import _answers
 from ._base import Answer, Opened, Settings
-from ._credentials import Redaction, Secret, unseen
+from ._profile import OPENAI, Profile
+from ._sending import Sender
 
 T = TypeVar("T")
-R = TypeVar("R")
-
-MAX_ERROR_BODY = 64 * 1024
-ERROR_BODY_SECONDS = 2.0
 
 
 class HttpBackend:
@@ -42,211 +18,40 @@ class HttpBackend:
     Args:
         base_url: where its `/threads` and `/assistants` are, such as `http://127.0.0.1:8787/v1`. Plain http is
             accepted, since such servers often live next door.
+        profile: how this kind of server is asked.
 
     Raises:
         ConfigurationError: the URL cannot be meant.
     """
 
-    def __init__(self, base_url: str) -> None:
-        self._base_url = checks.base_url(base_url)
-        self._host = urlsplit(self._base_url).netloc
-        self._started: Settings | None = None
-        self._budget = RetryBudget(0)
+    def __init__(self, base_url: str, *, profile: Profile = OPENAI) -> None:
+        self._sender = Sender(base_url, profile=profile)
 
     @property
     def base_url(self) -> str:
         """The base URL, without a slash at its end."""
-        return self._base_url
+        return self._sender.base_url
 
     def start(self, settings: Settings) -> None:
         """Is called by the client this backend belongs to."""
-        if self._started is not None:
-            raise ConfigurationError("this backend belongs to another client already")
-        for name, value in settings.headers.items():
-            checks.header(name, value)
-        self._started = settings
-        self._budget = RetryBudget(settings.retry.budget)
+        self._sender.start(settings)
 
     async def call(self, call: Call[T]) -> Answer[T]:
         """Sends a plain call and decodes its answer."""
-        return await self._attempt(call, self._call_once)
+        return await self._sender.call(call)
 
     async def open(self, call: Call[T], *, on_error_event: OnErrorEvent = "raise") -> Opened:
         """Opens a stream: returns when the server has answered 200 with an event stream."""
-        redact, body = await self._attempt(call, self._open_once)
-        limits = self._settings.limits
-        protocol = RunProtocol(
-            max_event_bytes=limits.max_event_bytes,
-            max_depth=limits.max_depth,
+        redact, body = await self._sender.open_body(call)
+        settings = self._sender.settings
+        kind = AstraProtocol if settings.dialect == "astra" else RunProtocol
+        protocol = kind(
+            max_event_bytes=settings.limits.max_event_bytes,
+            max_depth=settings.limits.max_depth,
             on_error_event=on_error_event,
             redact=redact,
         )
         return Opened(body, protocol)
 
     def __repr__(self) -> str:
-        return f"HttpBackend({self._base_url!r})"
-
-    # -- attempts ---------------------------------------------------------------------------------------------------
-
-    @property
-    def _settings(self) -> Settings:
-        if self._started is None:
-            raise ConfigurationError("a backend is used through AsyncClient(backend=...)")
-        return self._started
-
-    async def _attempt(self, call: Call[T], once: Callable[[Call[T]], Awaitable[R]]) -> R:
-        policy = call.options.retry or self._settings.retry
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                answer = await once(call)
-            except APIError as error:
-                delay = next_delay(policy, attempt, error, random.random(), self._budget)  # noqa: S311  # jitter
-                if delay is None:
-                    raise
-                name, problem = call.operation.name, type(error).__name__
-                log(logging.INFO, "request retried", operation=name, attempt=attempt, delay=delay, error=problem)
-            else:
-                self._budget.give_back()
-                return answer
-            await asyncio.sleep(delay)
-
-    async def _call_once(self, call: Call[T]) -> Answer[T]:
-        redact, body = await self._send(call, streams=False)
-        if body.status // 100 != 2:
-            raise self._status_error(call, body, await self._read_some(body), redact)
-        found = _answers.result(call, await self._read_all(call, body), max_depth=self._settings.limits.max_depth)
-        if found is None:
-            raise _unusable(call, body, "is not the object it should be")
-        return Answer(found, body.status, body.headers)
-
-    async def _open_once(self, call: Call[T]) -> tuple[Redaction, ResponseBody]:
-        redact, body = await self._send(call, streams=True)
-        if body.status // 100 != 2:
-            raise self._status_error(call, body, await self._read_some(body), redact)
-        if body.status == 200 and _answers.is_event_stream(body.headers) and not _answers.is_encoded(body.headers):
-            return redact, body
-        raise self._no_stream(call, body, await self._read_some(body), redact)
-
-    async def _send(self, call: Call[T], *, streams: bool) -> tuple[Redaction, ResponseBody]:
-        secret = await self._settings.credentials.current()
-        request = self._request(call, secret, streams=streams)
-        return Redaction(request.headers), await self._settings.transport.send(request)
-
-    # -- a call as a request ----------------------------------------------------------------------------------------
-
-    def _request(self, call: Call[T], secret: Secret | None, *, streams: bool) -> Request:
-        body = call.body
-        if body is not None and call.options.extra_body:
-            if "stream" in call.options.extra_body:
-                raise InvalidArgumentError(
-                    "extra_body must not set stream: the method decides it", argument="extra_body"
-                )
-            body = {**body, **call.options.extra_body}
-        return Request(
-            operation=call.operation.name,
-            method=call.operation.method,
-            url=self._url(call),
-            headers=self._headers(call, secret, streams=streams),
-            body=None if body is None else encode_body(body),
-            timeouts=call.options.timeouts or self._settings.timeouts,
-            creates=call.operation.creates,
-            streams=streams,
-        )
-
-    def _url(self, call: Call[T]) -> str:
-        named = {**self._settings.query, **(call.options.extra_query or {})}
-        pairs = [*((name, value) for name, value in call.query if name not in named), *named.items()]
-        query = f"?{urlencode(pairs)}" if pairs else ""
-        return f"{self._base_url}{call.path}{query}"
-
-    def _headers(self, call: Call[T], secret: Secret | None, *, streams: bool) -> Mapping[str, str]:
-        headers: dict[str, str | None] = {
-            "Accept": "text/event-stream" if streams else "application/json",
-            "Accept-Encoding": "identity",  # a proxy that compresses holds events back
-            "User-Agent": f"aiorunstream/{__version__}",
-            "OpenAI-Beta": "assistants=v2",  # Astra speaks v1 without it
-        }
-        if call.body is not None:
-            headers["Content-Type"] = "application/json"
-        if secret is not None:
-            headers["Authorization"] = secret.bearer()
-        if call.options.idempotency_key is not None:
-            headers["Idempotency-Key"] = checks.header_value("idempotency_key", call.options.idempotency_key)
-        for name, value in (*self._settings.headers.items(), *unseen(call.options.extra_headers).items()):
-            checks.header(name, value)
-            for known in [known for known in headers if known.lower() == name.lower()]:
-                del headers[known]
-            headers[name] = value
-        return {name: value for name, value in headers.items() if value is not None}
-
-    # -- answers ----------------------------------------------------------------------------------------------------
-
-    async def _read_all(self, call: Call[T], body: ResponseBody) -> bytes:
-        limit = self._settings.limits.max_event_bytes
-        pieces: list[bytes] = []
-        size = 0
-        try:
-            while piece := await body.read():
-                pieces.append(piece)
-                size += len(piece)
-                if size > limit:
-                    body.abort()
-                    raise _unusable(call, body, f"is larger than {limit} bytes (Limits.max_event_bytes)")
-            return b"".join(pieces)
-        except StreamError as error:
-            broken = str(error)
-        finally:
-            body.abort()  # does nothing where the end has come
-        if call.operation.creates:
-            raise _unusable(call, body, f"broke off: {broken}")
-        raise APIConnectionError(f"the answer to {call.operation.name} broke off: {broken}", host=self._host)
-
-    async def _read_some(self, body: ResponseBody) -> str:
-        """The first 64 KiB of an answer that is an error, or what came of it in two seconds."""
-        pieces: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(ERROR_BODY_SECONDS):
-                while size < MAX_ERROR_BODY and (piece := await body.read()):
-                    pieces.append(piece)
-                    size += len(piece)
-        except (TimeoutError, APIError):
-            pass  # what came is enough to say what the status was about
-        finally:
-            body.abort()  # does nothing where the end has come
-        return b"".join(pieces)[:MAX_ERROR_BODY].decode("utf-8", "replace")
-
-    def _status_error(self, call: Call[T], body: ResponseBody, text: str, redact: Redaction) -> APIStatusError:
-        wait = retry_after(body.headers, time.time())
-        return _answers.status_error(
-            call, host=self._host, status=body.status, headers=body.headers, body=text, retry_after=wait, redact=redact
-        )
-
-    def _no_stream(self, call: Call[T], body: ResponseBody, text: str, redact: Redaction) -> APIError:
-        """A 2xx that is no event stream: an error in JSON, a run (the server ignored `stream`), or a stranger's page."""
-        if _answers.is_json(body.headers) and '"error"' in text and _answers.error_object(text).message:
-            return self._status_error(call, body, text, redact)
-        error = StreamProtocolError(
-            f"{call.operation.name} was answered with status {body.status} and "
-            f"{redact(_answers.content_of(body.headers))} instead of an event stream"
-        )
-        run = _answers.result(call, text.encode(), max_depth=self._settings.limits.max_depth)
-        error.run_id = getattr(run, "id", None)
-        error.thread_id = call.ids.get("thread_id")
-        error.status_code = body.status
-        error.headers = body.headers
-        error.request_id = body.headers.get("x-request-id")
-        return error
-
-
-def _unusable(call: Call[T], body: ResponseBody, what: str) -> APIStatusError:
-    """The status is fine and the body is of no use."""
-    return APIStatusError(
-        f"the answer to {call.operation.name} {what}",
-        status_code=body.status,
-        request_id=body.headers.get("x-request-id"),
-        headers=body.headers,
-        outcome_unknown=call.operation.creates,  # it was done, most likely, and what it made cannot be told
-    )
+        return f"HttpBackend({self.base_url!r})"

@@ -153,8 +153,8 @@ class BatchRuns(AsyncRuns):
         call = make_call(CREATE_RUN, {"thread_id": run.thread_id}, query=query, options=parameters.get("options"))
         control = self._streams._control(call)  # noqa: SLF001  # as the streams make their own
 
-        def submit(thread_id: str, run_id: str, outputs: Any) -> StreamCall[RunStream]:
-            answer = submit_call(run_id, thread_id, outputs, control.options, stream=True)
+        def submit(thread_id: str, run_id: str, outputs: Any, approvals: Any) -> StreamCall[RunStream]:
+            answer = submit_call(run_id, thread_id, outputs, approvals, control.options, stream=True)
             return StreamCall(self._streams.open(answer, manner))
 
         policy = RecoverPolicy() if self._timeout is None else RecoverPolicy(timeout=self._timeout)

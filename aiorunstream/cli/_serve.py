@@ -9,6 +9,7 @@ import typer
 
 from ..errors import ConfigurationError
 from ..server import AssistantsServer
+from ..server._dialects import DialectName
 
 
 def serve(
@@ -22,10 +23,13 @@ def serve(
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Listen at an address others can reach.")
     ] = False,
+    dialect: Annotated[DialectName, typer.Option(help="Deviate from the protocol as this server does.")] = "openai",
 ) -> None:
     """Serve the protocol from memory, for programs under development and tests. Ctrl-C stops it."""
     try:
-        server = AssistantsServer(host=host, port=port, delay=delay, api_keys=api_key, allow_remote=allow_remote)
+        server = AssistantsServer(
+            host=host, port=port, delay=delay, api_keys=api_key, allow_remote=allow_remote, dialect=dialect
+        )
         asyncio.run(_serve(server))
     except ConfigurationError as error:
         raise typer.BadParameter(str(error).replace("allow_remote=True", "--allow-remote")) from None

@@ -5,6 +5,12 @@ and encode with `msgspec.json.encode`. The top package gives out the ones users 
 """
 
 from ._base import MAX_SECONDS, JSONObject, Metadata, Model, Partial, Seconds, UnknownPart
+from .approval import (
+    RequiredActionApproval,
+    RequiredActionMCPToolCall,
+    RequiredActionSubmitToolApproval,
+    SubmitToolApprovalAction,
+)
 from .assistant import Assistant, AssistantDeleted
 from .error import ErrorObject
 from .message import (
@@ -209,8 +215,11 @@ __all__ = [
     "RefusalContentBlock",
     "RefusalDeltaBlock",
     "RequiredAction",
+    "RequiredActionApproval",
     "RequiredActionFunction",
     "RequiredActionFunctionToolCall",
+    "RequiredActionMCPToolCall",
+    "RequiredActionSubmitToolApproval",
     "RequiredActionSubmitToolOutputs",
     "RequiredActionToolCall",
     "ResponseFormatJSONObject",
@@ -225,6 +234,7 @@ __all__ = [
     "Seconds",
     "StepDetails",
     "StepDetailsDelta",
+    "SubmitToolApprovalAction",
     "SubmitToolOutputsAction",
     "Text",
     "TextContentBlock",

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ._base import Metadata, Model, Partial, Seconds, UnknownPart
+from .approval import RequiredActionApproval, SubmitToolApprovalAction
 from .tool import AssistantResponseFormatOption, AssistantTool, AssistantToolChoiceOption, ToolResources
 from .usage import Usage
 
@@ -79,9 +80,9 @@ class SubmitToolOutputsAction(Model, frozen=True, tag="submit_tool_outputs"):
 
 
 if TYPE_CHECKING:
-    RequiredAction = SubmitToolOutputsAction | UnknownPart
+    RequiredAction = SubmitToolOutputsAction | SubmitToolApprovalAction | UnknownPart
 else:
-    RequiredAction = SubmitToolOutputsAction
+    RequiredAction = SubmitToolOutputsAction | SubmitToolApprovalAction
 
 
 class TruncationStrategy(Model, frozen=True):
@@ -133,3 +134,9 @@ class Run(Model, frozen=True):
         """The tool calls that wait for outputs; empty unless the run is in `requires_action`."""
         action = self.required_action
         return action.submit_tool_outputs.tool_calls if isinstance(action, SubmitToolOutputsAction) else ()
+
+    @property
+    def calls_to_approve(self) -> tuple[RequiredActionApproval, ...]:
+        """The calls that wait for leave; empty unless the run waits for `tool_approvals`, as Azure's runs may."""
+        action = self.required_action
+        return action.submit_tool_approval.tool_calls if isinstance(action, SubmitToolApprovalAction) else ()

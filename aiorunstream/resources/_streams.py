@@ -16,7 +16,13 @@ from ..errors import ClientClosedError, InvalidArgumentError
 from ..models import Run
 from ..operations import CREATE_RUN, SUBMIT_TOOL_OUTPUTS, Call, make_call
 from ..options import RecoverPolicy, RequestOptions, Timeouts
-from ..params import JSONMapping, RunSubmitToolOutputsParams, ToolOutput
+from ..params import (
+    JSONMapping,
+    RunSubmitToolApprovalsParams,
+    RunSubmitToolOutputsParams,
+    ToolApproval,
+    ToolOutput,
+)
 from ..protocol import OnErrorEvent
 from ..retry import RetryPolicy
 from ..stream import LEARN_SECONDS, LEAVE_SECONDS, Delivered, Recovery, RunStream, StreamCall, found_stream
@@ -142,8 +148,15 @@ class Streams:
         def recovery(policy: RecoverPolicy) -> Recovery:
             return Recovery(control, policy, self._delivered, run_id, until=until)
 
-        def submit(thread: str, run: str, outputs: Sequence[ToolOutput | JSONMapping]) -> StreamCall[RunStream]:
-            return StreamCall(self.open(submit_call(run, thread, outputs, control.options, stream=True), manner))
+        def submit(
+            thread: str,
+            run: str,
+            outputs: Sequence[ToolOutput | JSONMapping],
+            approvals: Sequence[ToolApproval | JSONMapping],
+        ) -> StreamCall[RunStream]:
+            return StreamCall(
+                self.open(submit_call(run, thread, outputs, approvals, control.options, stream=True), manner)
+            )
 
         async def send(marked: Call[Run]) -> RunStream:
             nonlocal until
@@ -211,12 +224,19 @@ def submit_call(
     run_id: str,
     thread_id: str,
     tool_outputs: Sequence[ToolOutput | JSONMapping],
+    tool_approvals: Sequence[ToolApproval | JSONMapping],
     options: RequestOptions | None,
     *,
     stream: bool = False,
 ) -> Call[Run]:
     """The call that answers a run. Raises `InvalidArgumentError`."""
-    params = RunSubmitToolOutputsParams(tool_outputs=tool_outputs, stream=True if stream else UNSET)
+    streams = True if stream else UNSET
+    params: RunSubmitToolOutputsParams | RunSubmitToolApprovalsParams
+    if not tool_approvals:
+        params = RunSubmitToolOutputsParams(tool_outputs=tool_outputs, stream=streams)
+    else:
+        outputs = tool_outputs or UNSET
+        params = RunSubmitToolApprovalsParams(tool_approvals=tool_approvals, tool_outputs=outputs, stream=streams)
     ids = {"thread_id": thread_id, "run_id": run_id}
     return make_call(SUBMIT_TOOL_OUTPUTS, ids, body=params.body(), options=options)
 

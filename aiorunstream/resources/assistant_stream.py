@@ -1,21 +1,24 @@
 """A run in the hands of somebody who wants its text, its final objects, and their functions called."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from ..errors import ConfigurationError, StreamBusyError, StreamClosedError, StreamError, ToolError
 from ..events import RunEvent, ThreadMessageDelta
 from ..handler import AssistantEventHandler, Call, Callbacks
-from ..models import Message, Run, RunStep, Usage
-from ..params import ToolOutput
+from ..models import Message, Run, RunStep, SubmitToolApprovalAction, Usage
 from ..snapshot import RunSnapshot
 from ..stream import RunStream, StreamCall
 from ..tools import ToolSet
+from ._approvals import Approvals
+from ._callbacks import made
 from ._text_deltas import TextDeltas
 from ._tool_round import Approve, OnToolError, ToolRound, expiry, problem_of
+
+T = TypeVar("T")
 
 
 class AssistantStream(AsyncIterator[RunEvent]):
@@ -38,7 +41,9 @@ class AssistantStream(AsyncIterator[RunEvent]):
         tool_timeout: seconds for a call whose tool sets no time of its own; None for no limit but the run's `expires_at`.
         max_concurrent_tools: how many calls are made at the same time. Functions that are not async run in threads.
         max_rounds: how often tools are called before `ToolError` is raised and the run cancelled.
-        approve: asked before each call, may be async; False tells the model that the user refused.
+        approve: asked before each call, may be async; False tells the model that the user refused. Where a run at Azure
+            waits for leave to call a tool of an MCP server, that is asked too, as a function named `server_label.name`;
+            without `approve` iteration ends there.
 
     Raises:
         ConfigurationError: a setting cannot be meant.
@@ -73,6 +78,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
                 tools, on_error=on_tool_error, timeout=tool_timeout, at_once=max_concurrent_tools, approve=approve
             )
         )
+        self._approvals = None if approve is None else Approvals(approve)
         self._stream: RunStream | None = None
         self._snapshot = RunSnapshot()
         self._adds = True  # else the stream does it, in order to recover
@@ -218,7 +224,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         self._busy = True
         try:
             for call in self._calls:
-                await _made(call)
+                await made(call)
         finally:
             self._busy = False
         event, self._held = self._held, None
@@ -247,8 +253,12 @@ class AssistantStream(AsyncIterator[RunEvent]):
     # -- tools ------------------------------------------------------------------------------------------------------
 
     def _answers(self, stream: RunStream) -> bool:
-        """Whether the run waits for outputs that are made here."""
-        return self._tools is not None and stream.outcome == "requires_action"
+        """Whether the run waits for what is done here."""
+        if stream.outcome != "requires_action":
+            return False
+        if stream.run is not None and isinstance(stream.run.required_action, SubmitToolApprovalAction):
+            return self._approvals is not None and self._approvals.can_decide(stream.run.calls_to_approve)
+        return self._tools is not None
 
     async def _go_on(self, stream: RunStream) -> None:
         """Makes the calls the run waits for, and opens the stream in which it goes on."""
@@ -257,7 +267,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         stream.will_be_answered = self._next is None
         if self._next is None:
             try:
-                submit = stream.submit_tool_outputs(await self._outputs(stream))
+                submit = await self._answer(stream)
             except Exception as error:
                 self._failure = error  # now: what comes next may be cancelled
                 if not self._closed:
@@ -272,23 +282,28 @@ class AssistantStream(AsyncIterator[RunEvent]):
         self._next = None
         self._adopt(submitting.result())
 
-    async def _outputs(self, stream: RunStream) -> list[ToolOutput]:
-        run, tools = stream.run, self._tools
+    async def _answer(self, stream: RunStream) -> StreamCall[RunStream]:
+        """Does what the run waits for; returns the call that tells it."""
+        run = stream.run
         assert run is not None, "it said what it waits for"
-        assert tools is not None
         if self._closed:
             raise self._closed_error()
         if self._segment > self._max_rounds:
             raise ToolError(f"the run asked for its tools more than {self._max_rounds} times")
-        if not run.tool_calls:
+        if self._approvals is not None and run.calls_to_approve:
+            decided = await self._timed(self._approvals.decide(run.calls_to_approve))
+            return stream.submit_tool_outputs(tool_approvals=decided)
+        if self._tools is None or not run.tool_calls:
             raise ToolError("the run waits for something that is no tool call")
         deadline = expiry(run, stream.headers, opened_at=self._opened_at, began_at=self._run_began_at)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        return stream.submit_tool_outputs(await self._timed(self._tools.outputs(run.tool_calls, deadline=deadline)))
+
+    async def _timed(self, work: Awaitable[T]) -> T:
+        began = asyncio.get_running_loop().time()
         try:
-            return await tools.outputs(run.tool_calls, deadline=deadline)
+            return await work
         finally:
-            self._tool_seconds += loop.time() - began
+            self._tool_seconds += asyncio.get_running_loop().time() - began
 
     async def _give_up_run(self, stream: RunStream) -> None:
         """Has the run cancelled, once: nobody will answer it."""
@@ -334,8 +349,9 @@ class AssistantStream(AsyncIterator[RunEvent]):
         it. That takes at most 2 s; see `RunStream.aclose`.
         """
         self._closed = True
-        if self._tools is not None:
-            self._tools.give_up(self._closed_error())
+        for waiting in (self._tools, self._approvals):
+            if waiting is not None:
+                waiting.give_up(self._closed_error())
         if self._stream is None:
             return
         submitting, self._next = self._next, None
@@ -370,10 +386,10 @@ class AssistantStream(AsyncIterator[RunEvent]):
         if error is not None and not told and not isinstance(error, (StopAsyncIteration, StreamClosedError)):
             self._failure_told = True
             if handler is not None:
-                await _made(partial(handler.on_exception, error))
+                await made(partial(handler.on_exception, error))
         self._ended, self._ended_at = True, asyncio.get_running_loop().time()
         if handler is not None:
-            await _made(handler.on_end)
+            await made(handler.on_end)
 
     def _closed_error(self) -> StreamClosedError:
         error = StreamClosedError("the stream was closed")
@@ -382,13 +398,3 @@ class AssistantStream(AsyncIterator[RunEvent]):
 
     def __repr__(self) -> str:
         return f"<AssistantStream run_id={self.run_id!r} segment={self.segment} outcome={self.outcome!r}>"
-
-
-async def _made(call: Call) -> None:
-    """Makes a callback, and waits for what it returned, if that is to be awaited."""
-    try:
-        told = call()
-        if told is not None:
-            await told
-    except StopAsyncIteration as error:  # it would end the reader's loop, unseen
-        raise RuntimeError("a handler raised StopAsyncIteration") from error

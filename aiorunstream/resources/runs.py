@@ -11,7 +11,7 @@ from ..errors import APITimeoutError
 from ..models import Metadata, Run
 from ..operations import CANCEL_RUN, LIST_RUNS, RETRIEVE_RUN, UPDATE_RUN, Call, make_call
 from ..options import RecoverPolicy, RequestOptions
-from ..params import JSONMapping, RunUpdateParams, ToolOutput
+from ..params import JSONMapping, RunUpdateParams, ToolApproval, ToolOutput
 from ..protocol import OnErrorEvent
 from ..stream import RunStream, StreamCall
 from ._pages import ListCall, Order, list_query
@@ -105,7 +105,8 @@ class AsyncRuns(RunCreation):
         run_id: str,
         *,
         thread_id: str,
-        tool_outputs: Sequence[ToolOutput | JSONMapping],
+        tool_outputs: Sequence[ToolOutput | JSONMapping] = (),
+        tool_approvals: Sequence[ToolApproval | JSONMapping] = (),
         stream: Literal[True] = True,
         on_error_event: OnErrorEvent | None = None,
         cancel_on_exit: bool | None = None,
@@ -116,10 +117,11 @@ class AsyncRuns(RunCreation):
 
         Args:
             tool_outputs: one for each of `run.tool_calls`, all in one request.
+            tool_approvals: one for each of `run.calls_to_approve`, which only runs at Azure have.
         """
         must_stream(stream, instead="runs.submit_tool_outputs")
         manner = self._streams.manner(on_error_event=on_error_event, cancel_on_exit=cancel_on_exit, recover=recover)
-        call = submit_call(run_id, thread_id, tool_outputs, options, stream=True)
+        call = submit_call(run_id, thread_id, tool_outputs, tool_approvals, options, stream=True)
         return StreamCall(self._submit_tool_outputs_stream(call, manner))
 
     async def _submit_tool_outputs_stream(self, call: Call[Run], manner: Manner) -> RunStream:
@@ -130,10 +132,12 @@ class AsyncRuns(RunCreation):
         run_id: str,
         *,
         thread_id: str,
-        tool_outputs: Sequence[ToolOutput | JSONMapping],
+        tool_outputs: Sequence[ToolOutput | JSONMapping] = (),
+        tool_approvals: Sequence[ToolApproval | JSONMapping] = (),
         stream: Literal[False] = False,
         options: RequestOptions | None = None,
     ) -> Run:
         """Answers all the calls a run waits for, and returns the run as it is then."""
         must_not_stream(stream, instead="runs.submit_tool_outputs_stream")
-        return await self._streams.create(submit_call(run_id, thread_id, tool_outputs, options), "error", self._send)
+        call = submit_call(run_id, thread_id, tool_outputs, tool_approvals, options)
+        return await self._streams.create(call, "error", self._send)

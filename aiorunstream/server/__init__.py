@@ -2,10 +2,12 @@
 
 from ..engine import DefaultEngine, Engine, Turn
 from ..items import (
+    AskApproval,
     BreakOff,
     CallTool,
     Cancel,
     Cite,
+    CiteURL,
     DrawImage,
     EndStep,
     Expire,
@@ -22,17 +24,21 @@ from ..items import (
     SearchFiles,
     SendError,
     ShowImage,
+    UseTool,
 )
 from ..scripted import Reply, ScriptedEngine
 from ._faults import Fault
+from ._responses_settings import ResponsesSettings
 from ._server import AssistantsServer
 
 __all__ = [
+    "AskApproval",
     "AssistantsServer",
     "BreakOff",
     "CallTool",
     "Cancel",
     "Cite",
+    "CiteURL",
     "DefaultEngine",
     "DrawImage",
     "EndStep",
@@ -48,6 +54,7 @@ __all__ = [
     "PrintLogs",
     "Refuse",
     "Reply",
+    "ResponsesSettings",
     "RunCode",
     "Say",
     "ScriptedEngine",
@@ -55,4 +62,5 @@ __all__ = [
     "SendError",
     "ShowImage",
     "Turn",
+    "UseTool",
 ]

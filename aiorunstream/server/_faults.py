@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import socket
 import struct
 from typing import Literal, cast, get_args
@@ -10,10 +11,11 @@ import msgspec
 from aiohttp import web
 
 from ..errors import ConfigurationError
+from ..events import ErrorEvent
 from ..models import ErrorObject
 from ..operations import OPERATIONS
-from ..sse import encode
 from ._answers import error_answer
+from ._responses_operations import CONVERSATIONS, RESPONSES
 from ._runs import Listener
 
 FaultKind = Literal[
@@ -48,15 +50,13 @@ TAKES: dict[FaultKind, tuple[str, ...]] = {
 OF_ANY_REQUEST = frozenset({"refuse", "hang_up", "silence"})
 """The kinds that fit plain requests too; the others happen in the body of a stream."""
 
-_OPERATIONS = {operation.name: operation for operation in OPERATIONS}
+_OPERATIONS = {operation.name: operation for operation in (*OPERATIONS, *RESPONSES, *CONVERSATIONS)}
 _LEFT_OUT = {"at_byte": 0, "seconds": None, "status": 500, "retry_after": None}
 _NO_CHUNK = b"zz\r\n"
 _READ_WITHIN = 0.02
 """Seconds for the client to read what came before: parsers of HTTP throw a whole read away, headers and all."""
-_LAST_EVENTS = encode(
-    msgspec.json.encode(ErrorObject("The server had an error while processing your request.", "server_error")),
-    event="error",
-) + encode("[DONE]", event="done")
+_ERROR = ErrorEvent(ErrorObject("The server had an error while processing your request.", "server_error"))
+_END_OF_EVENT = re.compile(rb"\r?\n\r?\n")  # nothing else in an event has two line ends in a row
 
 
 class _Kind(msgspec.Struct, frozen=True):
@@ -89,12 +89,14 @@ class Fault(_Kind, frozen=True, kw_only=True):
     - `"hang_up"`: what is asked for is done, and the connection closed without an answer.
     - `"silence"`: what is asked for is done, and answered `seconds` later; without `seconds`, never.
 
-    In all of them the run itself goes on at the server, unless the request was refused.
+    In all of them the run itself goes on at the server, unless the request was refused; so does a response that is in
+    the background, while any other ends with its connection.
 
     Args:
         kind: what goes wrong.
         operation: where, by the names of the client's operations, such as `"create_run"`, `"create_thread_and_run"`,
-            `"submit_tool_outputs"`, `"retrieve_run"`. None: in the next request that the kind fits.
+            `"submit_tool_outputs"`, `"retrieve_run"`, or `"create_response"`, `"retrieve_response"`,
+            `"create_conversation"`. None: in the next request that the kind fits.
         at_byte: how many bytes of events come before; 0 leaves the headers alone.
         seconds: how long, see above.
         status: of a refusal, from 400 to 599.
@@ -217,7 +219,7 @@ async def _break_body(
             await _wait(fault.seconds)
             await _send_rest(unsent, listener, response)
         case "error_event":
-            await response.write(_LAST_EVENTS)
+            await response.write(listener.last_events(_ERROR))
         case "bad_chunk":
             await asyncio.sleep(_READ_WITHIN)
             _transport(request).write(_NO_CHUNK)
@@ -237,7 +239,8 @@ async def _send_first(count: int, listener: Listener, response: web.StreamRespon
     """
     while count > 0 and (events := await listener.read()):
         if whole_events and count <= len(events):
-            count = events.index(b"\n\n", max(0, count - 2)) + 2  # nothing else in an event has two line ends in a row
+            end = _END_OF_EVENT.search(events, max(0, count - 2))
+            count = len(events) if end is None else end.end()
         await response.write(events[:count])
         if count <= len(events):
             return events[count:]

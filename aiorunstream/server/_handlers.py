@@ -1,6 +1,6 @@
 """What is done for each operation, by its name in the table of operations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -11,6 +11,7 @@ from ..params import (
     MessageCreateParams,
     MessageUpdateParams,
     RunCreateParams,
+    RunSubmitToolApprovalsParams,
     RunSubmitToolOutputsParams,
     RunUpdateParams,
     ThreadCreateAndRunParams,
@@ -28,8 +29,14 @@ class Streamed(msgspec.Struct, frozen=True):
     listener: Listener
 
 
+class Later(msgspec.Struct, frozen=True):
+    """An answer that is still to come. Whoever has it waits for it, once."""
+
+    value: Awaitable[object]
+
+
 Handler = Callable[[Asked], object]
-"""Does what is asked, at once, and returns what to encode, or a `Streamed`. Raises `StoreError`."""
+"""Does what is asked, at once, and returns what to encode, a `Streamed` or a `Later`. Raises `StoreError`."""
 
 
 def handlers(store: Store, runs: Runs) -> Mapping[str, Handler]:
@@ -83,7 +90,9 @@ def _runs(store: Store, runs: Runs) -> dict[str, Handler]:
         return _answer(runs.begin(run, listener, thread_is_new=True), listener)
 
     def submit_tool_outputs(asked: Asked) -> object:
-        params = asked.params(RunSubmitToolOutputsParams)
+        decides = "tool_approvals" in asked.body
+        outputs, approvals = RunSubmitToolOutputsParams, RunSubmitToolApprovalsParams
+        params = asked.params(approvals) if decides else asked.params(outputs)
         listener = _listener(asked)
         return _answer(runs.submit(asked["thread_id"], asked["run_id"], params, listener), listener)
 
@@ -96,7 +105,7 @@ def _runs(store: Store, runs: Runs) -> dict[str, Handler]:
 
 
 def _listener(asked: Asked) -> Listener | None:
-    return Listener(with_contents=asked.with_contents) if asked.stream else None
+    return Listener(asked.spelling, with_contents=asked.with_contents) if asked.stream else None
 
 
 def _answer(run: Run, listener: Listener | None) -> object:

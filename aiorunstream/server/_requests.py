@@ -11,6 +11,7 @@ from ..intake import Paging, read_paging, read_params
 from ..operations import Operation
 from ..params import Params
 from ._answers import RequestError
+from ._spelling import Spelling
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 MAX_DEPTH = 128
@@ -22,7 +23,7 @@ P = TypeVar("P", bound=Params)
 class Asked(msgspec.Struct, frozen=True):
     """One request: the ids in its path, its query, and its JSON body with `stream` taken out.
 
-    `with_contents` says that it asks to include the contents of what file searches found.
+    `with_contents` says that it asks to include the contents of what file searches found; `spelling` writes its stream.
     """
 
     ids: Mapping[str, str]
@@ -30,6 +31,7 @@ class Asked(msgspec.Struct, frozen=True):
     body: Mapping[str, object]
     stream: bool = False
     with_contents: bool = False
+    spelling: Spelling | None = None
 
     def params(self, kind: type[P]) -> P:
         """The body as parameters. Raises `StoreError`."""

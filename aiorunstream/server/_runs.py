@@ -2,26 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable
 from contextlib import aclosing
-
-import msgspec
 
 from ..calls import without_contents
 from ..engine import Engine
 from ..events import AssistantStreamEvent, ErrorEvent
-from ..items import PIECES, Fail, Item, Pause
+from ..items import Fail
 from ..machine import Events, RunMachine, not_cancellable
-from ..models import STOPPING_RUN_STATUSES, Run, RunStep
-from ..outputs import not_waiting
-from ..params import RunSubmitToolOutputsParams
-from ..sse import encode
+from ..models import STOPPING_RUN_STATUSES, Run, RunStep, Usage
+from ..outputs import SubmitParams, not_waiting
 from ..store import Store
+from ._pacing import paced
+from ._spelling import Spelling
 
 _logger = logging.getLogger("aiorunstream.server")
-_DONE = encode("[DONE]", event="done")
-_ITEMS_BETWEEN_BREATHS = 16
-"""Without a pace, the items an engine says before others get their turn, and the reader one write."""
 
 _LEAVE_WITHIN = 1.0
 
@@ -29,30 +23,47 @@ _LEAVE_WITHIN = 1.0
 class Listener:
     """What one stream is still to be sent. One task reads.
 
-    `with_contents` says whether it is shown the contents of what file searches found.
+    Args:
+        spelling: how it is written.
+        with_contents: whether it is shown the contents of what file searches found.
     """
 
-    def __init__(self, *, with_contents: bool = False) -> None:
+    def __init__(self, spelling: Spelling | None = None, *, with_contents: bool = False) -> None:
+        self._spelling = spelling or Spelling()
         self._with_contents = with_contents
         self._chunks: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
         self.was_cut = False
 
-    def push(self, event: AssistantStreamEvent) -> None:
-        """Adds an event; nothing comes after an error."""
+    def push(self, event: AssistantStreamEvent, spent: Usage | None = None) -> None:
+        """Adds an event, of a run that has spent that much; nothing comes after an error."""
+        if self._ended:
+            return
         data: object = event.data
         if isinstance(data, RunStep) and not self._with_contents:
             data = without_contents(data)
-        self._chunks.append(encode(msgspec.json.encode(data), event=event.event))
-        self._ended = self._ended or isinstance(event, ErrorEvent)
-        self._wake()
+        self._add(self._spelling.event(event.event, data, spent))
+        if isinstance(event, ErrorEvent) or self._spelling.broke_off:
+            self._ended = True
+            self._wake()
 
     def end(self) -> None:
         """Adds the end mark; nothing comes after it."""
-        self._chunks.append(_DONE)
-        self._ended = True
-        self._wake()
+        if not self._ended:
+            self._add(self._spelling.end())
+            self._ended = True
+            self._wake()
+
+    def last_events(self, *events: AssistantStreamEvent) -> bytes:
+        """Events and the end mark, as they would be written now."""
+        written = [self._spelling.event(event.event, event.data, None) for event in events]
+        return b"".join([*written, self._spelling.end()])
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether the connection is to be closed once all is sent, in the middle of the body."""
+        return self._spelling.broke_off
 
     @property
     def is_ended(self) -> bool:
@@ -72,6 +83,11 @@ class Listener:
             await self._waiter
         chunks, self._chunks = self._chunks, []
         return b"".join(chunks)
+
+    def _add(self, chunk: bytes) -> None:
+        if chunk:
+            self._chunks.append(chunk)
+            self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -118,7 +134,7 @@ class Runs:
         self._go_on(live, machine.start(thread_is_new=thread_is_new))
         return machine.run
 
-    def submit(self, thread_id: str, run_id: str, params: RunSubmitToolOutputsParams, listener: Listener | None) -> Run:
+    def submit(self, thread_id: str, run_id: str, params: SubmitParams, listener: Listener | None) -> Run:
         """Sets a run that waited for tool outputs going again. Raises `StoreError`."""
         run = self._store.retrieve_run(thread_id, run_id)
         if (live := self._live.get(run_id)) is None:
@@ -171,7 +187,7 @@ class Runs:
         run, listener = live.machine.run, live.listener
         if listener is not None and listener in self._listeners:
             for event in events:
-                listener.push(event)
+                listener.push(event, live.machine.spent)
             if run.status in STOPPING_RUN_STATUSES:
                 listener.end()
         if listener is not None and (listener.is_ended or run.status in STOPPING_RUN_STATUSES):
@@ -191,7 +207,7 @@ class Runs:
         await asyncio.sleep(0)  # so that the answer with the queued run is on its way first
         try:
             self._publish(live, machine.work())
-            async with aclosing(self._paced(self._engine.reply(machine.turn()))) as items:
+            async with aclosing(paced(self._engine.reply(machine.turn()), self._delay)) as items:
                 async for item in items:
                     self._publish(live, machine.take(item))
                     if machine.run.is_terminal:
@@ -201,24 +217,6 @@ class Runs:
             _logger.exception("the engine failed in run %s", machine.run.id)
             self._publish(live, machine.take(Fail(f"The engine failed: {type(error).__name__}.")))
 
-    async def _paced(self, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Item, None]:
-        try:
-            said = 0
-            async for item in _each(items):
-                said += 1
-                if isinstance(item, Pause):
-                    await asyncio.sleep(item.seconds)
-                elif self._delay > 0 and isinstance(item, PIECES):
-                    await asyncio.sleep(self._delay)
-                elif said % _ITEMS_BETWEEN_BREATHS == 0:
-                    await asyncio.sleep(0)
-                yield item
-        finally:
-            if isinstance(items, AsyncGenerator):
-                await items.aclose()
-            elif isinstance(items, Generator):
-                items.close()
-
     def _settle(self, live: _Live) -> None:
         self._publish(live, live.machine.settle())
 
@@ -227,12 +225,3 @@ class Runs:
             if live.task is not None:
                 live.task.cancel()
             self._publish(live, live.machine.expire())
-
-
-async def _each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Item]:
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item

@@ -1,4 +1,4 @@
-"""The embedded server: the protocol's 23 operations on aiohttp.web, over a store, a machine and an engine."""
+"""The embedded server: the protocol's operations, and those of responses, on aiohttp.web, all over one engine."""
 
 import hmac
 import logging
@@ -18,11 +18,15 @@ from ..errors import ConfigurationError
 from ..intake import StoreError
 from ..operations import OPERATIONS, Operation
 from ..store import EXPIRES_AFTER, Store
-from ._answers import RequestError, error_answer, json_answer, refusal
+from ._answers import RequestError, error_answer, refusal
+from ._dialects import Dialect, DialectName, faces_of
 from ._faults import Fault, Faults, refused, send_with_fault, withhold
-from ._handlers import Streamed, handlers
+from ._handlers import Later, Streamed, handlers
 from ._limits import RateWindow
 from ._requests import MAX_BODY_BYTES, read_request
+from ._responses import Responses
+from ._responses_handlers import ResponsesDialect, response_handlers, response_operations
+from ._responses_settings import ResponsesServerName, ResponsesSettings, settings_of
 from ._runs import Listener, Runs
 
 _logger = logging.getLogger("aiorunstream.server")
@@ -52,9 +56,11 @@ class AssistantsServer:
         api_keys: one of these must come as bearer token, or as `api-key` header; None lets everybody in.
         engine: what answers; the default one needs no model and always answers the same.
         expires_after: seconds a run has, from its creation to its end.
+        dialect: the server whose deviations from the protocol's description are copied; "openai" has none.
+        responses: how `/responses` and `/conversations` are answered: as the server of that name does, or as set.
 
     Raises:
-        ConfigurationError: the host is not this machine alone, or a time is none.
+        ConfigurationError: the host is not this machine alone, a time is none, or there is no such dialect.
 
     Attributes:
         store: all assistants, threads, messages, runs and steps.
@@ -72,6 +78,8 @@ class AssistantsServer:
         engine: Engine | None = None,
         allow_remote: bool = False,
         expires_after: float = EXPIRES_AFTER,
+        dialect: DialectName = "openai",
+        responses: ResponsesSettings | ResponsesServerName = "openai",
     ) -> None:
         if not allow_remote and not _is_loopback(host):
             raise ConfigurationError(f"{host!r} can be reached from other machines; allow_remote=True permits that")
@@ -82,11 +90,16 @@ class AssistantsServer:
         self._port = port
         keys = (api_keys,) if isinstance(api_keys, str) else api_keys
         self._keys = None if keys is None else tuple(key.encode() for key in keys)
-        self.store = Store(clock=time.time, new_id=_new_id, expires_after=expires_after)
-        self._runs = Runs(self.store, engine or DefaultEngine(), delay=delay, expires_after=expires_after)
-        self._handlers = handlers(self.store, self._runs)
+        self._faces = faces_of(dialect)
+        self.store = Store(clock=time.time, new_id=self._faces[0][1].new_id, expires_after=expires_after)
+        engine = engine or DefaultEngine()
+        self._runs = Runs(self.store, engine, delay=delay, expires_after=expires_after)
+        settings = settings_of(responses)
+        self._responses = Responses(engine, now=self.store.now, delay=delay, settings=settings)
+        self._response_operations = response_operations(settings)
+        self._handlers = {**handlers(self.store, self._runs), **response_handlers(self._responses)}
         self._faults = Faults()
-        self._limits = RateWindow(clock=time.monotonic, tokens=lambda: self._runs.tokens_spent)
+        self._limits = RateWindow(clock=time.monotonic, tokens=self._tokens_spent)
         self._runner: web.AppRunner | None = None
         self.requests: deque[tuple[str, str]] = deque(maxlen=_REQUESTS_KEPT)
         self.open_streams = 0
@@ -98,9 +111,9 @@ class AssistantsServer:
 
     @property
     def base_url(self) -> str:
-        """What clients take as their base URL; ends in `/v1`."""
+        """What clients take as their base URL; ends in `/v1`, unless the dialect has it elsewhere."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/v1"
+        return f"http://{host}:{self._port}{self._faces[0][0]}"
 
     def inject(self, fault: Fault) -> None:
         """Has the server do something wrong, in the next request that fits.
@@ -127,8 +140,11 @@ class AssistantsServer:
         if self._runner is not None:
             raise RuntimeError("the server has been started")
         app = web.Application(middlewares=[self._middleware], client_max_size=MAX_BODY_BYTES)
-        for operation in OPERATIONS:
-            app.router.add_route(operation.method, f"/v1{operation.path}", self._route(operation))
+        for prefix, dialect in self._faces:
+            for operation in (found for found in OPERATIONS if dialect.serves(found)):
+                app.router.add_route(operation.method, prefix + operation.path, self._route(operation, dialect))
+            for asking in self._response_operations:
+                app.router.add_route(asking.method, prefix + asking.path, self._route(asking, ResponsesDialect()))
         app.on_response_prepare.append(self._add_headers)
         app.on_shutdown.append(self._cut_streams)
         # Cancelled with its connection, a handler learns between two events that its client has left.
@@ -151,7 +167,10 @@ class AssistantsServer:
             if runner is not None:
                 await runner.cleanup()
         finally:
-            await self._runs.aclose()
+            try:
+                await self._runs.aclose()
+            finally:
+                await self._responses.aclose()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -202,23 +221,28 @@ class AssistantsServer:
         matches = [hmac.compare_digest(shown.encode("utf-8", "replace"), key) for key in self._keys]
         return any(matches)
 
-    def _route(self, operation: Operation[object]) -> _Handler:
+    def _route(self, operation: Operation[object], dialect: Dialect) -> _Handler:
         handler = self._handlers[operation.name]
 
         async def answer(request: web.Request) -> web.StreamResponse:
             asked = await read_request(operation, request)
+            if (refusing := dialect.refuse(operation, asked)) is not None:
+                return refusing
+            asked = dialect.hear(operation, asked)
             fault = self._faults.find(operation.name, streams=asked.stream)
             if fault is not None and fault.kind == "refuse":
                 self._faults.use(fault)
                 return refused(fault)
             result = handler(asked)
+            if isinstance(result, Later):
+                result = await result.value
             if fault is not None:
                 self._faults.use(fault)
             if isinstance(result, Streamed):
                 return await self._stream(request, result.listener, fault)
             if fault is not None:
                 await withhold(fault, request)
-            return json_answer(result)
+            return dialect.answer(result)
 
         return answer
 
@@ -236,6 +260,8 @@ class AssistantsServer:
                 await send_with_fault(fault, listener, request, response)
             if listener.was_cut and request.transport is not None:
                 request.transport.abort()
+            elif listener.broke_off and request.transport is not None:
+                request.transport.close()  # what was said before is still sent
             else:
                 await response.write_eof()
         except ConnectionError:
@@ -243,6 +269,7 @@ class AssistantsServer:
         finally:
             self.open_streams -= 1
             self._runs.leave(listener)
+            self._responses.leave(listener)
         return response
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -254,10 +281,10 @@ class AssistantsServer:
 
     async def _cut_streams(self, _app: web.Application) -> None:
         self._runs.cut_streams()
+        self._responses.cut_streams()
 
-
-def _new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(12)}"
+    def _tokens_spent(self) -> int:
+        return self._runs.tokens_spent + self._responses.tokens_spent
 
 
 def _is_loopback(host: str) -> bool:

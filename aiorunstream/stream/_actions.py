@@ -9,15 +9,18 @@ from typing import Generic, TypeVar
 from .._log import log
 from ..errors import ClientClosedError, StreamError
 from ..models import Run
-from ..params import JSONMapping, ToolOutput
+from ..params import JSONMapping, ToolApproval, ToolOutput
 from ._call import Closable, StreamCall
 from ._facts import StreamFacts
 from ._given import RunControl
 from ._leaving import LEAVE_SECONDS, cancel_left_run
 
 S = TypeVar("S", bound=Closable)
-Submit = Callable[[str, str, Sequence[ToolOutput | JSONMapping]], StreamCall[S]]
-"""Answers the run of a thread, and opens the stream in which it goes on."""
+Submit = Callable[
+    [str, str, Sequence[ToolOutput | JSONMapping], Sequence[ToolApproval | JSONMapping]],
+    StreamCall[S],
+]
+"""Answers the run of a thread with outputs and approvals, and opens the stream in which it goes on."""
 
 
 class RunActions(StreamFacts, Generic[S]):
@@ -66,8 +69,17 @@ class RunActions(StreamFacts, Generic[S]):
         log(logging.INFO, "run cancelled", thread_id=thread_id, run_id=run_id)
         return run
 
-    def submit_tool_outputs(self, tool_outputs: Sequence[ToolOutput | JSONMapping]) -> StreamCall[S]:
+    def submit_tool_outputs(
+        self,
+        tool_outputs: Sequence[ToolOutput | JSONMapping] = (),
+        *,
+        tool_approvals: Sequence[ToolApproval | JSONMapping] = (),
+    ) -> StreamCall[S]:
         """Answers all the calls the run waits for: a stream of how it goes on, which behaves as this one does.
+
+        Args:
+            tool_outputs: one for each of `run.tool_calls`.
+            tool_approvals: one for each of `run.calls_to_approve`, which only runs at Azure have.
 
         Raises:
             InvalidArgumentError: here, for outputs that cannot be meant.
@@ -78,7 +90,7 @@ class RunActions(StreamFacts, Generic[S]):
             error = StreamError("outputs cannot be submitted: no event has said yet which run it is")
             self._tell(error)
             raise error
-        return submit(thread_id, run_id, tool_outputs)
+        return submit(thread_id, run_id, tool_outputs, tool_approvals)
 
     @property
     def cancels_on_exit(self) -> bool:

@@ -14,9 +14,20 @@ T = TypeVar("T")
 class ByteStream(Protocol):
     """The body of an answer, as the transport gives it."""
 
-    status: int
-    headers: Mapping[str, str]
-    clean_close: bool | None
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names in any case."""
+        ...
+
+    @property
+    def clean_close(self) -> bool | None:
+        """Whether the body ended as HTTP says; None while that is not known."""
+        ...
 
     async def read(self) -> bytes:
         """Returns the next bytes, `b""` at the end; raises a `StreamError`, again and again once it has."""
