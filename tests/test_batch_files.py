@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aiorunstream.cli._batch_files import BatchFileError, BatchFiles
+from aiorunstream.cli._batch_files import BatchFileError, BatchFiles, _Lines
 from aiorunstream.cli._batch_results import Result, ResultError
 
 
@@ -39,15 +39,16 @@ def written(output: Path, *results: Result) -> bytes:
         for result in results:
             files.begin(result.key, f"thread_{result.key}")
             files.write(result)
+        assert files.begun.keys() == files.failed
         files.sync()
     return output.read_bytes()
 
 
 def test_what_was_written_is_known_again(output: Path) -> None:
     written(output, completed("a"), failed("b"))
-    with BatchFiles(output, "new" if not output.exists() else "resume") as files:
+    with BatchFiles(output, "resume") as files:
         assert (files.completed, files.failed) == ({"a"}, {"b"})
-        assert files.begun == {"a": "thread_a", "b": "thread_b"}
+        assert files.begun == {"b": "thread_b"}  # of what is completed nobody asks again
         assert files.has_journal
         name = files.batch
     with BatchFiles(output, "resume") as files:
@@ -155,3 +156,12 @@ def test_two_processes_do_not_write_the_same_results(output: Path) -> None:
             BatchFiles(output, "resume")
         holder.kill()
     BatchFiles(output, "resume").close()  # a process that is gone holds nothing
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX locks the files")
+def test_a_journal_that_was_taken_away_before_it_was_locked_is_not_taken_for_the_batch_s(output: Path) -> None:
+    lines = _Lines(journal_of(output))
+    journal_of(output).unlink()  # as the process that had it locked does at its good end
+    with pytest.raises(BatchFileError, match="is in use"):
+        lines.lock()
+    lines.close()

@@ -1,6 +1,7 @@
 """The lines of a batch: which key each has, which request it is, and what is said of one that cannot be meant."""
 
 import json
+import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from aiorunstream.cli._batch_requests import MARKER, Line, Requests, key_of
 
 def lines_of(path: Path, lines: Iterable[bytes | dict[str, object]], skip: Iterable[str] = ()) -> list[Line]:
     path.write_bytes(b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines))
-    return list(Requests(path, batch="b1", assistant_id="asst_1").lines(skip=frozenset(skip)))
+    return read(path, skip)
+
+
+def read(path: Path, skip: Iterable[str] = (), *, assistant_id: str | None = "asst_1") -> list[Line]:
+    with path.open("rb") as file:
+        requests = Requests(file, name=path.name, batch="b1", assistant_id=assistant_id)
+        return list(requests.lines(skip=frozenset(skip)))
 
 
 def problem_of(path: Path, line: bytes | dict[str, object]) -> str:
@@ -65,7 +72,7 @@ def test_lines_whose_key_is_done_are_not_looked_into(path: Path) -> None:
 
 def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_a_line(path: Path) -> None:
     path.write_bytes(b'\xef\xbb\xbf{"key": "a", "content": "x"}\r\n\r\n{"key": "b", "content": "y"}\r\n')
-    lines = list(Requests(path, batch="b", assistant_id="asst_1").lines())
+    lines = read(path)
     assert [(line.key, line.problem) for line in lines] == [("a", None), ("b", None)]
 
 
@@ -106,7 +113,7 @@ def test_a_line_that_cannot_be_meant_is_named_with_its_field(
 
 def test_a_line_that_needs_an_assistant_says_so(path: Path) -> None:
     path.write_text('{"key": "a", "content": "x"}')
-    (line,) = Requests(path, batch="b").lines()
+    (line,) = read(path, assistant_id=None)
     assert line.problem == "requests.jsonl, line 1: assistant_id: the line needs one, or the command --assistant"
 
 
@@ -116,6 +123,21 @@ def test_two_lines_with_one_key_are_named_and_the_first_keeps_it(path: Path) -> 
     assert second.request is None
     assert second.problem == "requests.jsonl, line 2: key: line 1 has 'a' too"
     assert second.key != "a"  # so that the failure of the one is not the result of the other
+
+
+def test_a_file_of_any_length_is_read_line_by_line(path: Path) -> None:
+    with path.open("wb") as file:
+        for number in range(400):
+            file.write(json.dumps({"key": str(number), "content": "x" * 100_000}).encode() + b"\n")
+    with path.open("rb") as file:
+        requests = Requests(file, name=path.name, batch="b1", assistant_id="asst_1")
+        tracemalloc.start()
+        try:
+            assert sum(line.request is not None for line in requests.lines()) == 400
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 4_000_000 < path.stat().st_size // 9
 
 
 LINES = st.lists(

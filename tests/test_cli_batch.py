@@ -81,6 +81,7 @@ def test_a_wrong_key_ends_it_at_once_and_is_not_shown(tmp_path: Path, output: Pa
         ended = batch(requests, "-o", output, "--base-url", server.base_url, OPENAI_API_KEY="wrong-key")
         assert ended.returncode == 1
         assert "AuthenticationError" in ended.stderr
+        assert "stopped: 0 completed, 0 failed, 50 left" in ended.stderr
         assert "wrong-key" not in ended.stderr + output.read_text()
         assert len(server.requests) <= 100
 
@@ -168,7 +169,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, output: Path) -> None:
             _, told = process.communicate(timeout=20)
         assert process.returncode == 130
         assert "stopped: " in told
-        assert "--resume goes on" in told
+        assert "the same command with --resume goes on" in told
         assert "Traceback" not in told
         kept = len(results_in(output))
         assert 5 <= kept < 40

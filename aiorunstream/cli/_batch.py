@@ -5,23 +5,31 @@ whether it ended, was stopped or was killed.
 """
 
 import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, BinaryIO, NoReturn
 
 import typer
 
 from ..errors import AiorunstreamError
-from ._batch_files import BatchFileError, BatchFiles
+from ._batch_files import BatchFileError, BatchFiles, Open
 from ._batch_progress import BatchProgress, summary
 from ._batch_work import Batch, Settings
 from ._chat_tools import load_tools
 from ._show import harmless, in_a_line
 
 _MOST_PROBLEMS = 10
+_STANDARD_INPUT = Path("-")
 
 
 def batch(
-    requests: Annotated[Path, typer.Argument(metavar="REQUESTS", help="A file with one JSON object a line.")],
+    requests: Annotated[
+        Path, typer.Argument(metavar="REQUESTS", help="A file with one JSON object a line; - is standard input.")
+    ],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the results go, one JSON object a line.")],
     base_url: Annotated[
@@ -61,22 +69,46 @@ def batch(
         base_url, assistant_id, None if tools is None else load_tools(tools), max_concurrency, timeout, retry_failed
     )
     try:
-        if not requests.is_file():
-            raise BatchFileError(f"{requests} is no file")
-        if output.exists() and output.samefile(requests):
-            raise BatchFileError(f"{output} would be overwritten with its own results")
-        with BatchFiles(output, "resume" if resume else "force" if force else "new") as files:
-            status = _carry_out(Batch(settings, files, requests, output), quiet=quiet, skip_bad=skip_bad)
-    except (BatchFileError, AiorunstreamError) as error:
-        _end_with(str(error) if isinstance(error, BatchFileError) else in_a_line(error))
+        _check_files(requests, output)
+        how: Open = "resume" if resume else "force" if force else "new"
+        with BatchFiles(output, how) as files, _opened(requests, output.parent) as (file, name):
+            status = _carry_out(Batch(settings, files, file, name), output, quiet=quiet, skip_bad=skip_bad)
+    except BatchFileError as error:
+        _end_with(str(error))
     except OSError as error:
-        _end_with(f"{error.filename or output}: {error.strerror or error}")
+        _end_with(_about_file(error, output))
     except KeyboardInterrupt:  # before anything was begun
         raise typer.Exit(130) from None
     raise typer.Exit(status)
 
 
-def _carry_out(work: Batch, *, quiet: bool, skip_bad: bool) -> int:
+def _check_files(requests: Path, output: Path) -> None:
+    if requests == _STANDARD_INPUT:
+        return
+    if not requests.exists() or requests.is_dir():
+        raise BatchFileError(f"{requests} is no file")
+    if output.exists() and output.samefile(requests):
+        raise BatchFileError(f"{output} would be overwritten with its own results")
+
+
+@contextmanager
+def _opened(requests: Path, beside: Path) -> Generator[tuple[BinaryIO, str]]:
+    """The requests as a file that can be read twice, and what to call it. What comes through a pipe is kept until the end."""
+    if requests.is_file():
+        with requests.open("rb") as file:
+            yield file, requests.name
+        return
+    with tempfile.TemporaryFile(dir=beside) as kept:  # the usual place may be memory
+        if requests == _STANDARD_INPUT:
+            shutil.copyfileobj(sys.stdin.buffer, kept)
+            yield kept, "standard input"
+        else:
+            with requests.open("rb") as pipe:
+                shutil.copyfileobj(pipe, kept)
+            yield kept, str(requests)
+
+
+def _carry_out(work: Batch, output: Path, *, quiet: bool, skip_bad: bool) -> int:
     problems = work.check()
     if problems and not skip_bad:
         for problem in problems[:_MOST_PROBLEMS]:
@@ -89,19 +121,35 @@ def _carry_out(work: Batch, *, quiet: bool, skip_bad: bool) -> int:
         for note in work.notes:
             typer.echo(note, err=True)
     with BatchProgress(quiet=quiet) as progress:
+        broken = _make_runs(work, progress, output)
+        seconds = progress.seconds
+    if broken is not None:
+        typer.echo(harmless(broken), err=True)
+    counts = work.counts
+    is_stopped = counts.ended < counts.total  # a signal or an error may come when all is done
+    if is_stopped or not quiet:
+        typer.echo(summary(counts, seconds, where=f"results in {output}", stopped=is_stopped), err=True)
+    if is_stopped and work.stopped_by is not None:
+        return 128 + work.stopped_by
+    return 0 if work.all_completed and broken is None else 1
+
+
+def _make_runs(work: Batch, progress: BatchProgress, output: Path) -> str | None:
+    """Makes them. Returns what ended all, where something did."""
+    try:
         try:
             asyncio.run(work.run(progress))
         finally:
             work.finish()
-        seconds = progress.seconds
-    stopped = work.stopped_by
-    if stopped is not None or not quiet:
-        typer.echo(
-            summary(work.counts, seconds, where=f"results in {work.output}", stopped=stopped is not None), err=True
-        )
-    if stopped is not None:
-        return 128 + stopped
-    return 0 if work.all_completed else 1
+    except AiorunstreamError as error:
+        return in_a_line(error)
+    except OSError as error:
+        return _about_file(error, output)
+    return None
+
+
+def _about_file(error: OSError, output: Path) -> str:
+    return f"{error.filename or output}: {error.strerror or error}"
 
 
 def _end_with(problem: str) -> NoReturn:

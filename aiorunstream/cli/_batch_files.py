@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 from collections import Counter
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -54,36 +55,38 @@ class _Lines:
 
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BatchFileError(f"{self.path} is in use: another batch writes there") from None
+                is_still_there = os.path.samestat(os.fstat(self._file), self.path.stat())
+            except (BlockingIOError, FileNotFoundError):
+                is_still_there = False
+            if not is_still_there:  # or a batch that has just ended took it away
+                raise BatchFileError(f"{self.path} is in use: another batch writes there")
 
     def empty(self) -> None:
         os.ftruncate(self._file, 0)
 
     def append(self, line: msgspec.Struct) -> None:
         left = msgspec.json.encode(line) + b"\n"
-        self._is_dirty = True
         while left:  # a full disk may take a part, and says so with the next
             left = left[os.write(self._file, left) :]
+            self._is_dirty = True  # not before: a `sync` in between, from its thread, would take it back
 
     def sync(self) -> None:
         if self._is_dirty:
             self._is_dirty = False
             os.fsync(self._file)
 
-    def read(self, kind: type[T]) -> list[T]:
+    def read(self, kind: type[T]) -> Generator[T]:
         """All lines, once the last is whole."""
         decoder = msgspec.json.Decoder(kind)
         with self.path.open("rb") as file:
             self._repair(file, decoder)
             file.seek(0)
-            found: list[T] = []
             for number, line in enumerate(file, 1):
                 try:
-                    found.append(decoder.decode(line))
+                    found = decoder.decode(line)
                 except (msgspec.MsgspecError, UnicodeDecodeError):
                     raise BatchFileError(f"{self.path}, line {number}: no batch has written this") from None
-        return found
+                yield found
 
     def _repair(self, file: BinaryIO, decoder: msgspec.json.Decoder[T]) -> None:
         last = _last_line(file)
@@ -117,7 +120,7 @@ class BatchFiles:
     Attributes:
         batch: names the batch in the metadata of its runs.
         completed, failed: the keys that have a line.
-        begun: the thread of each run that was begun, by key.
+        begun: the thread of each run that was begun and is not completed, by key.
         has_journal: whether there was one.
     """
 
@@ -144,17 +147,33 @@ class BatchFiles:
             raise
 
     def _load(self) -> None:
-        results: list[_Done] = [] if self._overwrites else self._results.read(_Done)
-        lines: list[_Begun] = [] if self._overwrites else self._journal.read(_Begun)
-        done = {line.key: line.status == "completed" for line in results}
-        if len(done) < len(results):  # it was killed while failures were tried again
-            self._drop_replaced()
-        self.completed = {key for key, completed in done.items() if completed}
-        self.failed = done.keys() - self.completed
-        self.begun = {line.key: line.thread_id for line in lines if line.key}
-        batch = next((line.batch for line in lines if line.batch), None)
-        self._is_named = batch is not None
+        self.completed: set[str] = set()
+        self.failed: set[str] = set()
+        self.begun: dict[str, str] = {}
+        batch = ""
+        if not self._overwrites:
+            count = 0
+            for result in self._results.read(_Done):
+                count += 1
+                self._note(result.key, completed=result.status == "completed")
+            if len(self.completed) + len(self.failed) < count:  # it was killed while failures were tried again
+                self._drop_replaced()
+            for line in self._journal.read(_Begun):
+                batch = batch or line.batch
+                if line.key and line.key not in self.completed:
+                    self.begun[line.key] = line.thread_id
+        self._is_named = bool(batch)
         self.batch = batch or secrets.token_hex(8)
+
+    def _note(self, key: str, *, completed: bool) -> None:
+        """Knows what the last line of a key says."""
+        if completed:
+            self.completed.add(key)
+            self.failed.discard(key)
+            self.begun.pop(key, None)  # nobody looks for it again, and there may be a million
+        else:
+            self.failed.add(key)
+            self.completed.discard(key)
 
     def start(self) -> None:
         """Is called before the first line. What is to be overwritten, is; until then nothing was changed for good."""
@@ -177,11 +196,7 @@ class BatchFiles:
         """Adds a result. Where the key has a line of an earlier failure, this one takes its place."""
         self._results.append(result)
         self._retried = self._retried or result.key in self.failed or result.key in self.completed
-        if result.status == "completed":
-            self.completed.add(result.key)
-            self.failed.discard(result.key)
-        else:
-            self.failed.add(result.key)
+        self._note(result.key, completed=result.status == "completed")
 
     def sync(self) -> None:
         """Has the disk take what was written so far. May be called from another thread."""

@@ -54,6 +54,8 @@ class BatchProgress:
         """Shows how far it is. May be called as often as one likes."""
         if self._bar is not None:
             figures = _figures(counts, self.seconds)
+            if not self._bar.tasks:  # not before, as the total was not known
+                self._task = self._bar.add_task("", total=counts.total)
             self._bar.update(self._task, total=counts.total, completed=counts.ended, description=figures, refresh=True)
         elif self._writes_lines and self.seconds - self._last_line >= _BETWEEN_LINES:
             self._last_line = self.seconds
@@ -62,7 +64,6 @@ class BatchProgress:
     def __enter__(self) -> Self:
         self._began = time.monotonic()
         if self._bar is not None:
-            self._task = self._bar.add_task("")
             self._bar.start()
         return self
 
@@ -81,7 +82,9 @@ def summary(counts: Counts, seconds: float, *, where: str, stopped: bool) -> str
         told.append(f"{left:,} left")
     speed = f" ({counts.tokens / seconds:,.0f} tokens/s)" if seconds > 0 else ""
     line = f"{'stopped: ' if stopped else ''}{', '.join(told)}; {counts.tokens:,} tokens in {seconds:.1f} s{speed}; {where}"
-    return f"{line}; --resume goes on" if left else line
+    if left:
+        return f"{line}; the same command with --resume goes on"
+    return f"{line}; --resume --retry-failed makes again what failed" if counts.failed else line
 
 
 def _figures(counts: Counts, seconds: float) -> str:

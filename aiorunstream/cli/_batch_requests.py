@@ -4,8 +4,7 @@ Which key a line has follows from the lines up to it alone: a file to which line
 """
 
 from collections.abc import Collection, Generator
-from pathlib import Path
-from typing import NamedTuple, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import msgspec
 
@@ -41,10 +40,11 @@ class Line(NamedTuple):
 
 
 class Requests:
-    """Reads a file of requests, as often as it is iterated.
+    """Reads a file of requests from its beginning, as often as `lines` is called; no two such at a time.
 
     Args:
-        path: the file.
+        file: can be read again and again.
+        name: what people call it.
         batch: goes into the metadata of each run, with its key.
         assistant_id: of lines that have none.
         tools: the functions of all runs.
@@ -55,14 +55,16 @@ class Requests:
 
     def __init__(
         self,
-        path: Path,
+        file: BinaryIO,
         *,
+        name: str,
         batch: str,
         assistant_id: str | None = None,
         tools: ToolSet | None = None,
         handler: AssistantEventHandler | None = None,
     ) -> None:
-        self._path = path
+        self._file = file
+        self._name = name
         self._batch = batch
         self._assistant_id = assistant_id
         self._tools = tools
@@ -71,10 +73,10 @@ class Requests:
     def lines(self, *, skip: Collection[str] = ()) -> Generator[Line]:
         """The lines, in order; those whose key is in `skip` are not looked into."""
         keys: dict[str, int] = {}
-        with self._path.open("rb") as file:
-            for number, text in enumerate(file, 1):
-                if stripped := text.removeprefix(_BYTE_ORDER_MARK if number == 1 else b"").strip():
-                    yield self._line(stripped, number, keys, skip)
+        self._file.seek(0)
+        for number, text in enumerate(self._file, 1):
+            if stripped := text.removeprefix(_BYTE_ORDER_MARK if number == 1 else b"").strip():
+                yield self._line(stripped, number, keys, skip)
 
     def _line(self, text: bytes, number: int, keys: dict[str, int], skip: Collection[str]) -> Line:
         key = None
@@ -89,7 +91,7 @@ class Requests:
             if key is None or keys.get(key) != number:  # it needs one that nobody has
                 key = _free_key(number, keys)
                 keys[key] = number
-            return Line(key, None, f"{self._path.name}, line {number}: {problem}")
+            return Line(key, None, f"{self._name}, line {number}: {problem}")
 
     def _request(self, key: str, fields: dict[str, object]) -> RunRequest:
         if unknown := sorted(fields.keys() - _FIELDS):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 
 from ..client import AsyncClient
-from ..errors import NotFoundError, RunOutcomeUnknownError
+from ..errors import APIStatusError, NotFoundError, RunOutcomeUnknownError
 from ..models import Run
 from ..operations import CREATE_RUN, make_call
 from ..options import RecoverPolicy, RequestOptions
@@ -27,15 +27,19 @@ _LOOKS = 2
 _BETWEEN_LOOKS = 1.0
 """Seconds: a request that was sent just before the process was killed may still be on its way."""
 
+_NO_LIST = frozenset({404, 405, 501})
+"""What servers answer that have no list of runs."""
+
 _BROKEN_OFF = frozenset({"cancelled", "cancelling"})
 _FAILED = _BROKEN_OFF | {"failed", "incomplete", "expired"}
 
 
 class _Seen(NamedTuple):
-    """What a look has shown."""
+    """What a look has shown. Where it is not sure, the server has no list of runs, and there may be one all the same."""
 
     thread_is_there: bool
     run: Run | None = None
+    is_sure: bool = True
 
 
 class BatchThreads(AsyncThreads):
@@ -83,7 +87,7 @@ class BatchRuns(AsyncRuns):
     async def _on_a_thread(self, thread_id: str, **parameters: Any) -> RunStream:
         key = key_of(parameters["metadata"][MARKER])
         if key in self._to_look_for:
-            seen = await self._look(thread_id, parameters)
+            seen = await self._look(key, thread_id, parameters)
             if not seen.thread_is_there:
                 raise NotFoundError(f"the thread {thread_id} is gone", status_code=404)
             if seen.run is not None:
@@ -100,10 +104,10 @@ class BatchRuns(AsyncRuns):
         key = key_of(parameters["metadata"][MARKER])
         thread_id = self._files.begun.get(key)  # also of an attempt a moment ago that the server has put off
         if thread_id is not None and key in self._to_look_for:
-            seen = await self._look(thread_id, parameters)
+            seen = await self._look(key, thread_id, parameters)
             if seen.run is not None and not self._is_to_be_made_again(key, seen.run):
                 return self._go_on_with(key, seen.run, parameters)
-            if seen.run is not None or not seen.thread_is_there:
+            if seen.run is not None or not seen.thread_is_there or not seen.is_sure:
                 thread_id = None  # what a run said before it broke off stays on its thread: this one has another
         if thread_id is None:
             fields: dict[str, Any] = dict(thread)
@@ -114,8 +118,11 @@ class BatchRuns(AsyncRuns):
 
     # -- what was begun before ---------------------------------------------------------------------------------------
 
-    async def _look(self, thread_id: str, parameters: dict[str, Any]) -> _Seen:
-        """Looks for the run, twice before it says that there is none."""
+    async def _look(self, key: str, thread_id: str, parameters: dict[str, Any]) -> _Seen:
+        """Looks for the run, twice before it says that there is none.
+
+        Raises `RunOutcomeUnknownError` where it cannot be looked for, unless the key has failed of that before.
+        """
         mark, options = parameters["metadata"][MARKER], parameters.get("options")
         for look in range(_LOOKS):
             if look:
@@ -124,9 +131,13 @@ class BatchRuns(AsyncRuns):
                 async for run in self.list(thread_id, order="desc", limit=100, options=options):
                     if (run.metadata or {}).get(MARKER) == mark:
                         return _Seen(thread_is_there=True, run=run)
-            except NotFoundError:
+            except APIStatusError as error:
+                if error.status_code not in _NO_LIST:
+                    raise
                 if not await self._has_thread(thread_id, options):
                     return _Seen(thread_is_there=False)
+                if key in self._to_retry:  # it was told so, and wants it made again
+                    return _Seen(thread_is_there=True, is_sure=False)
                 problem = "it was begun before, and the server has no list of runs to find it in"
                 raise RunOutcomeUnknownError(problem, operation=CREATE_RUN.name) from None
         return _Seen(thread_is_there=True)

@@ -5,8 +5,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, closing, suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from ..client import AsyncClient
 from ..errors import AiorunstreamError, AuthenticationError, EndpointRetiredError
@@ -29,7 +28,7 @@ _HOPELESS = (AuthenticationError, EndpointRetiredError)
 
 
 class Settings(NamedTuple):
-    """What the command was told."""
+    """What the command was told of the runs."""
 
     base_url: str | None
     assistant_id: str | None
@@ -42,16 +41,22 @@ class Settings(NamedTuple):
 class Batch:
     """One go at a batch.
 
+    Args:
+        settings: how the runs are made.
+        files: what was done before, and where results go.
+        requests: a file that can be read twice: once to check all, and once to make them.
+        name: what people call that file.
+
     Attributes:
         notes: what people should know before it begins.
         stopped_by: the signal that ended it before it was through.
     """
 
-    def __init__(self, settings: Settings, files: BatchFiles, requests: Path, output: Path) -> None:
+    def __init__(self, settings: Settings, files: BatchFiles, requests: BinaryIO, name: str) -> None:
         self._settings = settings
         self._files = files
-        self._path = requests
-        self.output = output
+        self._source = requests
+        self._name = name
         self._calls = CallsMade()
         self._requests = self._reader(settings.assistant_id or ("any" if settings.base_url is None else None))
         self._total = self._failed_before = self._ended_before = 0
@@ -63,7 +68,8 @@ class Batch:
 
     def _reader(self, assistant_id: str | None) -> Requests:
         return Requests(
-            self._path,
+            self._source,
+            name=self._name,
             batch=self._files.batch,
             assistant_id=assistant_id,
             tools=self._settings.tools,
