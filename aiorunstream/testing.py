@@ -23,7 +23,7 @@ from .params import AssistantCreateParams, JSONMapping
 from .scripted import Reply, ScriptedEngine
 from .server import AssistantsServer, Fault
 from .server._dialects import DialectName
-from .server._responses_settings import ResponsesServerName, ResponsesSettings
+from .server.responses import ResponsesServerName, ResponsesSettings
 from .store import EXPIRES_AFTER
 
 __all__ = ["Fault", "ScriptedEngine", "ThreadedServer"]

@@ -31,7 +31,7 @@ from aiorunstream.server import (
     SendError,
     ShowImage,
 )
-from aiorunstream.server._responses_operations import CONVERSATIONS, RESPONSES
+from aiorunstream.server.responses import CONVERSATIONS, RESPONSES
 
 EVERYTHING: list[Item] = [
     "Look",

@@ -28,8 +28,8 @@ from ..items import (
 )
 from ..scripted import Reply, ScriptedEngine
 from ._faults import Fault
-from ._responses_settings import ResponsesSettings
 from ._server import AssistantsServer
+from .responses import ResponsesSettings
 
 __all__ = [
     "AskApproval",

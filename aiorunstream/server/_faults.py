@@ -15,8 +15,8 @@ from ..events import ErrorEvent
 from ..models import ErrorObject
 from ..operations import OPERATIONS
 from ._answers import error_answer
-from ._responses_operations import CONVERSATIONS, RESPONSES
 from ._runs import Listener
+from .responses._operations import CONVERSATIONS, RESPONSES
 
 FaultKind = Literal[
     "cut",

@@ -24,10 +24,16 @@ from ._faults import Fault, Faults, refused, send_with_fault, withhold
 from ._handlers import Later, Streamed, handlers
 from ._limits import RateWindow
 from ._requests import MAX_BODY_BYTES, read_request
-from ._responses import Responses
-from ._responses_handlers import ResponsesDialect, response_handlers, response_operations
-from ._responses_settings import ResponsesServerName, ResponsesSettings, settings_of
 from ._runs import Listener, Runs
+from .responses import (
+    Responses,
+    ResponsesDialect,
+    ResponsesServerName,
+    ResponsesSettings,
+    response_handlers,
+    response_operations,
+    settings_of,
+)
 
 _logger = logging.getLogger("aiorunstream.server")
 _BACKLOG = 4096

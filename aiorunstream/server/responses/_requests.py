@@ -6,8 +6,8 @@ from typing import Annotated, Literal, TypeVar, cast
 
 import msgspec
 
-from ..intake import StoreError, invalid
-from ..models import JSONObject
+from ...intake import StoreError, invalid
+from ...models import JSONObject
 
 T = TypeVar("T")
 

@@ -5,14 +5,13 @@ from typing import get_args
 
 import msgspec
 
-from ..intake import Paging, invalid, read_paging
-from ..operations import Operation
-from ._dialects import Dialect
-from ._handlers import Handler, Later, Streamed
-from ._requests import Asked
-from ._responses import Responses
-from ._responses_operations import CONVERSATIONS, RESPONSES
-from ._responses_requests import (
+from ...intake import Paging, invalid, read_paging
+from ...operations import Operation
+from .._dialects import Dialect
+from .._handlers import Handler, Later, Streamed
+from .._requests import Asked
+from ._operations import CONVERSATIONS, RESPONSES
+from ._requests import (
     ConversationRequest,
     ConversationUpdate,
     Include,
@@ -20,7 +19,8 @@ from ._responses_requests import (
     ResponseRequest,
     read_body,
 )
-from ._responses_settings import ResponsesSettings
+from ._responses import Responses
+from ._settings import ResponsesSettings
 
 
 class ResponsesDialect(Dialect):

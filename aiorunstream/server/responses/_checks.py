@@ -2,9 +2,9 @@
 
 import msgspec
 
-from ..intake import invalid
-from ._responses_requests import ResponseRequest
-from ._responses_settings import ResponsesSettings
+from ...intake import invalid
+from ._requests import ResponseRequest
+from ._settings import ResponsesSettings
 
 
 def check_request(asked: ResponseRequest, settings: ResponsesSettings, *, stream: bool) -> ResponseRequest:

@@ -1,7 +1,7 @@
 """A response as it is shown at its beginning: what was asked for, with the defaults where nothing was said."""
 
-from ..models import JSONObject
-from ._responses_requests import ResponseRequest, read_text, read_tool_choice, read_tools
+from ...models import JSONObject
+from ._requests import ResponseRequest, read_text, read_tool_choice, read_tools
 
 
 def shown_at_first(asked: ResponseRequest, id: str, now: int, *, echoes: bool) -> JSONObject:

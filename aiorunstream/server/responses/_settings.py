@@ -5,9 +5,9 @@ from typing import Literal, get_args
 
 import msgspec
 
-from ..errors import ConfigurationError
-from ..models import JSONObject
-from ..sse import encode
+from ...errors import ConfigurationError
+from ...models import JSONObject
+from ...sse import encode
 
 ResponsesServerName = Literal["openai", "ogx", "litellm", "vllm", "openrouter", "ollama"]
 

@@ -1,7 +1,7 @@
 """The operations of `/v1/responses` and `/v1/conversations` as data; the routes and the faults read this table."""
 
-from ..operations import Operation
-from ..params import Params
+from ...operations import Operation
+from ...params import Params
 
 _PAGING = ("limit", "order", "after", "include")
 _RESPONSE = "/responses/{response_id}"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import cast
 
-from ..engine import Turn
-from ..models import (
+from ...engine import Turn
+from ...models import (
     Assistant,
     AssistantResponseFormatOption,
     AssistantTool,
@@ -45,7 +45,7 @@ from ..models import (
     TruncationStrategy,
     UnknownPart,
 )
-from ._responses_requests import ResponseRequest
+from ._requests import ResponseRequest
 
 
 def turn_of(response: JSONObject, asked: ResponseRequest, items: Sequence[JSONObject]) -> Turn:

@@ -9,23 +9,23 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 
-from ..engine import Engine, Turn
-from ..intake import Paging, StoreError, invalid
-from ..items import Fail
-from ..models import JSONObject
-from ..responses_items import Told
-from ..responses_machine import ResponseMachine
+from ...engine import Engine, Turn
+from ...intake import Paging, StoreError, invalid
+from ...items import Fail
+from ...models import JSONObject
+from ...responses_items import Told
+from ...responses_machine import ResponseMachine
+from .._pacing import paced
+from .._runs import Listener
+from ._checks import check_request
 from ._conversations import Conversation, Conversations, page_of
-from ._pacing import paced
-from ._responses_checks import check_request
-from ._responses_input import check_calls, read_input
-from ._responses_kept import Kept
-from ._responses_listener import ResponseListener
-from ._responses_requests import ResponseRequest
-from ._responses_settings import ResponsesSettings
-from ._responses_shown import shown_at_first
-from ._responses_turn import turn_of
-from ._runs import Listener
+from ._input import check_calls, read_input
+from ._kept import Kept
+from ._listener import ResponseListener
+from ._requests import ResponseRequest
+from ._settings import ResponsesSettings
+from ._shown import shown_at_first
+from ._turn import turn_of
 
 _logger = logging.getLogger("aiorunstream.server")
 _LEAVE_WITHIN = 1.0

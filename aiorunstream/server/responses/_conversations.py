@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from ..intake import Paging, StoreError, invalid
-from ..models import JSONObject, Metadata
-from ._responses_input import Find, NewId, read_input
-from ._responses_requests import ConversationRequest, ConversationUpdate, ItemsRequest
+from ...intake import Paging, StoreError, invalid
+from ...models import JSONObject, Metadata
+from ._input import Find, NewId, read_input
+from ._requests import ConversationRequest, ConversationUpdate, ItemsRequest
 
 _MOST_ITEMS = 20
 

@@ -7,9 +7,9 @@ taken as they come: whoever replays what another server said must not fail here.
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
-from ..intake import StoreError, invalid
-from ..models import JSONObject
-from ._responses_requests import missing, text_at, unknown_type
+from ...intake import StoreError, invalid
+from ...models import JSONObject
+from ._requests import missing, text_at, unknown_type
 
 _PREFIXES = {
     "message": "msg",

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from ..models import JSONObject
-from ..responses_items import Told
-from ..responses_machine import ResponseMachine
+from ...models import JSONObject
+from ...responses_items import Told
+from ...responses_machine import ResponseMachine
 from ._conversations import Conversation
-from ._responses_listener import ResponseListener
-from ._responses_requests import ResponseRequest
+from ._listener import ResponseListener
+from ._requests import ResponseRequest
 
 
 class Kept:

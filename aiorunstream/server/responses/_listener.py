@@ -1,10 +1,10 @@
 """One stream of a response's events."""
 
-from ..events import AssistantStreamEvent, ErrorEvent
-from ..models import JSONObject
-from ..responses_items import event
-from ._responses_settings import ResponsesSettings
-from ._runs import Listener
+from ...events import AssistantStreamEvent, ErrorEvent
+from ...models import JSONObject
+from ...responses_items import event
+from .._runs import Listener
+from ._settings import ResponsesSettings
 
 
 class ResponseListener(Listener):
