@@ -4,6 +4,7 @@ Nothing is lost: a name nobody knows, or a payload that cannot be read as its ty
 wire's own JSON.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
@@ -23,6 +24,7 @@ _NAMED_OUTRIGHT = {
     "thread.run.step.delta": "thread.run.step.delta",
     "thread.message.delta": "thread.message.delta",
 }
+_OF_AN_ERROR = frozenset({"message", "type", "code", "param"})
 UNNAMED = "message"
 """What the SSE standard calls a message that has no `event` field."""
 
@@ -135,13 +137,18 @@ def _inferred_name(value: object) -> str | None:
         return None
     kind, status = part.get("object"), part.get("status")
     if not isinstance(kind, str):
-        return "error" if part.get("error") else None
+        return "error" if part.get("error") or _is_flat_error(part) else None
     if kind in _NAMED_OUTRIGHT:
         return _NAMED_OUTRIGHT[kind]
     if kind not in _NAMED_BY_OBJECT:
         return None
     name = f"{_NAMED_BY_OBJECT[kind]}{status}"
     return name if name in REGISTRY else None
+
+
+def _is_flat_error(part: Mapping[str, object]) -> bool:
+    # LiteLLM passes on an error that its upstream sent without `{"error": ...}` around it, and takes its name away.
+    return isinstance(part.get("message"), str) and part.keys() <= _OF_AN_ERROR
 
 
 def run_facts(event: UnknownEvent) -> tuple[str | None, str | None]:

@@ -74,8 +74,9 @@ class RunProtocol:
         redact: Callable[[str], str] | None = None,
     ) -> None:
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes, names=EVENT_LINES)
-        self._waiting: deque[SSESeries] = deque()
-        self._ready: deque[RunEvent] = deque()  # decoded ahead
+        # Two empty deques would be 1.5 kB in each stream that waits.
+        self._waiting: list[SSESeries] = []  # what comes next is last
+        self._ready: deque[RunEvent] | tuple[()] = ()  # decoded ahead
         self._max_depth = max_depth
         self._surely_shallow = 2 * max_depth  # every level has two brackets
         self._redact = redact or str
@@ -107,7 +108,9 @@ class RunProtocol:
         if not data:
             self._ended = self._is_over = True
         elif not self._is_over:
-            self._waiting.extend(self._sse.feed_series(data))
+            found = self._sse.feed_series(data)
+            found.reverse()
+            self._waiting = found + self._waiting if self._waiting else found
             self._is_over = self._sse.failed
 
     def next_event(self) -> RunEvent | None:
@@ -125,14 +128,20 @@ class RunProtocol:
             if self._is_over:
                 self._at_the_end()
             return None
-        series = self._waiting[0]
+        series = self._waiting[-1]
         name, payloads = series.event, series.payloads
         entry = FAST.get(name)
         if len(payloads) == 1:
             payload = payloads[0]
-            self._waiting.popleft()
-        elif entry is not None and self._alone == 0 and not entry.tells and self._decode_ahead(entry, payloads):
-            return self._ready.popleft()
+            self._waiting.pop()
+        elif (
+            entry is not None
+            and self._alone == 0
+            and not entry.tells
+            and (ready := self._decode_ahead(entry, payloads))
+        ):
+            self._ready = ready
+            return ready.popleft()
         else:
             payload = payloads.pop(0)
             self._alone = (self._alone or min(len(payloads), _AHEAD)) - 1
@@ -163,29 +172,28 @@ class RunProtocol:
             wire = msgspec.json.encode(event.data)
         return Frame(self.last_event or UNNAMED, wire)
 
-    def _decode_ahead(self, entry: Entry, payloads: list[bytes]) -> bool:
-        """Decodes the first payloads of a series at once, if nothing is the matter with any; else it does nothing."""
+    def _decode_ahead(self, entry: Entry, payloads: list[bytes]) -> deque[RunEvent] | None:
+        """Decodes the first payloads of a series at once, if nothing is the matter with any; else it does nothing, and returns None."""
         some = payloads[:_AHEAD]
         if max(map(len, some)) > self._surely_shallow and any(is_deeper(one, self._max_depth) for one in some):
-            return False
+            return None
         try:
             starts, ends = [one[0] for one in some], [one[-1] for one in some]
             found = entry.decode_lines(b"\n".join(some))
         except (*UNDECODABLE, IndexError):
-            return False
+            return None
         # No JSON value goes on over a line end between } and {, so that so many values are one a line.
         count = len(some)
         if not len(found) == starts.count(_OPEN) == ends.count(_CLOSE) == count:
-            return False
+            return None
         if count < len(payloads):
             del payloads[:count]
         else:
-            del self._waiting[0]
-        self._ready.extend(map(entry.cls, found))  # pyright: ignore[reportArgumentType]  # the entry's own payloads
+            self._waiting.pop()
         self._taken += count
         self._wires = some
         self.last_event = entry.cls.event
-        return True
+        return deque(map(entry.cls, found))  # pyright: ignore[reportArgumentType]  # the entry's own payloads
 
     # -- off the fast path -----------------------------------------------------------------------------------------
 

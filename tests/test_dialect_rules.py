@@ -82,6 +82,14 @@ def test_litellm_wraps_an_error_and_gives_it_no_name() -> None:
     assert (caught.value.code, caught.value.type) == ("500", "server_error")
 
 
+def test_litellm_passes_on_a_flat_error_without_its_name() -> None:
+    error = error_of(reading(frame(None, {"message": "no luck", "type": "server_error", "param": None, "code": "c1"})))
+    assert isinstance(error, RunStreamError)
+    assert (str(error), error.code, error.type) == ("no luck", "c1", "server_error")
+    kept = only(None, {"message": "no luck", "colour": "red"})  # with anything else in it, it is no error
+    assert isinstance(kept, UnknownEvent)
+
+
 def test_litellm_keeps_the_connection_alive_with_comments() -> None:
     assert events_of(reading(b": ping\n\n" + frame("thread.run.created", run_json()) + b": ping\n\n"))
 

@@ -176,7 +176,7 @@ class SSEDecoder:
             name = names.get(head) if is_there else None
             if name is not None and data.find(b"\n") < 0:
                 found.append(SSESeries(name, [data], self.last_event_id))
-            else:
+            elif not block.startswith(b":") or block.find(b"\n") >= 0:  # else it is a comment, which means nothing
                 self._exact_block(block, found)
                 if self._failed:
                     return
