@@ -51,6 +51,7 @@ ORDER = [
     "decode",
     "protocol",
     "dialects",
+    "recording",
     "eventlist",
     "fragments",
     "accumulate",

@@ -1,4 +1,4 @@
-"""The command line: `demo`, `serve`, `run`, `chat` and `batch`. The only place that imports rich and typer; nothing imports it."""
+"""The command line: `demo`, `serve`, `run`, `chat`, `batch`, `decode` and `doctor`. The only place that imports rich and typer; nothing imports it."""
 
 from typing import Annotated
 
@@ -7,7 +7,9 @@ import typer
 from .._version import __version__
 from ._batch import batch
 from ._chat import chat
+from ._decode import decode
 from ._demo import demo
+from ._doctor import doctor
 from ._run import run
 from ._serve import serve
 
@@ -23,6 +25,8 @@ app.command()(serve)
 app.command()(run)
 app.command()(chat)
 app.command()(batch)
+app.command()(decode)
+app.command()(doctor)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  # typer calls it so

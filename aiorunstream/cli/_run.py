@@ -1,16 +1,22 @@
 """`aiorunstream run`: one run against any server of the protocol."""
 
 import asyncio
+import os
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import msgspec
 import typer
 from rich.console import Console
 
+from ..backends import HttpBackend
 from ..client import AsyncClient
 from ..errors import AiorunstreamError
 from ..stream import RunStream, StreamCall
+from ._record import RecordingBackend, RecordingFile
 from ._show import RunDisplay, in_a_line
 
 _ENDED_WELL = {"completed": 0, "requires_action": 3}
@@ -30,6 +36,10 @@ def run(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON, and nothing else.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="One line an event, no colours.")] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the stream's bytes and times to a new file, without keys."),
+    ] = None,
 ) -> None:
     """Run an assistant once and watch it. The key comes from OPENAI_API_KEY.
 
@@ -40,17 +50,28 @@ def run(
     if said is None and thread_id is None:
         raise typer.BadParameter("give --message, pipe one in, or name a --thread-id that has one")
     display = None if as_json else RunDisplay(console, plain=plain or not console.is_terminal)
-    try:
-        outcome = asyncio.run(_run(display, assistant_id, said, thread_id, base_url))
-    except AiorunstreamError as error:
-        _end_with(error)
+    with ExitStack() as stack:
+        file: RecordingFile | None = None
+        if record is not None:
+            file = stack.enter_context(_recording_file(record))
+            stack.callback(_tell_of_recording, file, record)
+        try:
+            outcome = asyncio.run(_run(display, assistant_id, said, thread_id, base_url, file=file))
+        except AiorunstreamError as error:
+            _end_with(error)
     raise typer.Exit(_ENDED_WELL.get(outcome or "", 1))
 
 
 async def _run(
-    display: RunDisplay | None, assistant_id: str, message: str | None, thread_id: str | None, base_url: str | None
+    display: RunDisplay | None,
+    assistant_id: str,
+    message: str | None,
+    thread_id: str | None,
+    base_url: str | None,
+    *,
+    file: RecordingFile | None,
 ) -> str | None:
-    async with AsyncClient(base_url=base_url) as client:
+    async with _opened_client(base_url, file) as client:
         if thread_id is None:
             thread_id = (await client.threads.create(messages=[{"role": "user", "content": message}])).id
         elif message is not None:
@@ -58,6 +79,20 @@ async def _run(
         call = client.threads.runs.create_stream(thread_id, assistant_id=assistant_id)
         stream = await (_print_json(call) if display is None else _show(display, call))
         return stream.outcome
+
+
+@asynccontextmanager
+async def _opened_client(base_url: str | None, file: RecordingFile | None) -> AsyncGenerator[AsyncClient]:
+    if file is None or base_url is None:
+        async with AsyncClient(base_url=base_url) as client:
+            yield client
+        return
+    backend = RecordingBackend(HttpBackend(base_url), file.write)
+    async with AsyncClient(backend=backend) as client:
+        try:
+            yield client
+        finally:
+            await backend.finish()
 
 
 async def _show(display: RunDisplay, call: StreamCall[RunStream]) -> RunStream:
@@ -76,6 +111,23 @@ async def _print_json(call: StreamCall[RunStream]) -> RunStream:
 
 def _piped() -> str | None:
     return None if sys.stdin.isatty() else sys.stdin.read().strip() or None
+
+
+def _recording_file(path: Path) -> RecordingFile:
+    try:
+        return RecordingFile(path)
+    except FileExistsError:
+        raise typer.BadParameter(f"{path} exists, and is not written over", param_hint="'--record'") from None
+    except OSError as error:
+        said = os.strerror(error.errno) if error.errno else str(error)
+        raise typer.BadParameter(f"{path}: {said}", param_hint="'--record'") from None
+
+
+def _tell_of_recording(file: RecordingFile, path: Path) -> None:
+    if file.problem is not None:
+        typer.echo(f"the recording in {path} is not whole: {file.problem}", err=True)
+    elif file.is_empty:
+        typer.echo(f"nothing was recorded: no stream was opened, and there is no {path}", err=True)
 
 
 def _end_with(error: AiorunstreamError) -> NoReturn:

@@ -3,13 +3,17 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import ConfigurationError
+from ..recording import Recording
 from ..server import AssistantsServer
 from ..server._dialects import DialectName
+from ..server._replay import ReplayServer
+from ._decode import read_file
 
 
 def serve(
@@ -24,12 +28,29 @@ def serve(
         bool, typer.Option("--allow-remote", help="Listen at an address others can reach.")
     ] = False,
     dialect: Annotated[DialectName, typer.Option(help="Deviate from the protocol as this server does.")] = "openai",
+    replay: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Answer every run stream with this recording.")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(min=0.01, max=1_000_000, help="With --replay: so many times as fast as it was recorded.")
+    ] = 1.0,
 ) -> None:
     """Serve the protocol from memory, for programs under development and tests. Ctrl-C stops it."""
     try:
-        server = AssistantsServer(
-            host=host, port=port, delay=delay, api_keys=api_key, allow_remote=allow_remote, dialect=dialect
-        )
+        if replay is None:
+            server = AssistantsServer(
+                host=host, port=port, delay=delay, api_keys=api_key, allow_remote=allow_remote, dialect=dialect
+            )
+        else:
+            server = ReplayServer(
+                _recording(replay),
+                speed=speed,
+                host=host,
+                port=port,
+                api_keys=api_key,
+                allow_remote=allow_remote,
+                dialect=dialect,
+            )
         asyncio.run(_serve(server))
     except ConfigurationError as error:
         raise typer.BadParameter(str(error).replace("allow_remote=True", "--allow-remote")) from None
@@ -47,3 +68,13 @@ async def _serve(server: AssistantsServer) -> None:
         typer.echo(server.base_url)
         await stop.wait()
     typer.echo("stopped", err=True)
+
+
+def _recording(path: Path) -> Recording:
+    recording = read_file(path)
+    if recording.problem is not None:
+        typer.echo(f"{path}: {recording.problem}", err=True)
+        if not recording.pieces:
+            raise typer.Exit(1)
+        typer.echo("what stands before is served, and then the connection is closed", err=True)
+    return recording
