@@ -15,7 +15,10 @@ if TYPE_CHECKING:
         __version__,
     )
     from .backends import (
-        Answer, AzureBackend, Backend, HttpBackend,
+        Answer, Backend, HttpBackend,
+    )
+    from .backends.azure import (
+        AzureBackend,
     )
     from .client import (
         AsyncClient,
@@ -98,7 +101,10 @@ else:
             "__version__",
         ),
         "backends": (
-            "Answer", "AzureBackend", "Backend", "HttpBackend",
+            "Answer", "Backend", "HttpBackend",
+        ),
+        "backends.azure": (
+            "AzureBackend",
         ),
         "client": (
             "AsyncClient",

@@ -1,11 +1,10 @@
-"""The helper beside the raw stream it goes around, over the same bytes in memory."""
+"""The helper, and the raw stream it goes around, over bytes that are in memory: what they cost without a connection."""
 
-import asyncio
 from collections.abc import Mapping
 
-from aiorunstream import AssistantStream, RunProtocol, RunStream, StreamCall
+from aiorunstream import AssistantStream, RunProtocol, RunStream, StreamCall, ThreadMessageDelta
 
-from .workloads import Workload
+from .workloads import Workload, workload
 
 
 class _Body:
@@ -14,9 +13,9 @@ class _Body:
     status = 200
     clean_close: bool | None = None
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, given: Workload) -> None:
         self.headers: Mapping[str, str] = {}
-        self._chunks = iter(workload.chunks)
+        self._chunks = iter(given.chunks)
 
     async def read(self) -> bytes:
         return next(self._chunks, b"")
@@ -34,31 +33,28 @@ class _Body:
         pass
 
 
-async def _opened(workload: Workload) -> RunStream:
-    return RunStream(_Body(workload), RunProtocol())
+async def _opened(thread: str) -> RunStream:
+    return RunStream(_Body(workload(thread)), RunProtocol())
 
 
-def read_raw(workload: Workload) -> None:
-    """Every event of a raw stream."""
-
-    async def read() -> int:
-        events = 0
-        async with await _opened(workload) as stream:
-            async for _ in stream:
-                events += 1
-        return events
-
-    assert asyncio.run(read()) == workload.events
+async def raw(thread: str, words: list[str] | None) -> int:
+    """Reads every event of a raw stream."""
+    events = 0
+    async with await _opened(thread) as stream:
+        async for event in stream:
+            events += 1
+            if words is not None and isinstance(event, ThreadMessageDelta):
+                words.append(event.data.text)
+    return events
 
 
-def read_helper(workload: Workload) -> None:
-    """Every event of the helper, and what they come to."""
-
-    async def read() -> tuple[int, str]:
-        events = 0
-        async with AssistantStream(StreamCall(_opened(workload))) as stream:
-            async for _ in stream:
-                events += 1
-        return events, stream.text
-
-    assert asyncio.run(read()) == (workload.events, workload.text)
+async def helper(thread: str, words: list[str] | None) -> int:
+    """Reads every event of the helper, and what they come to."""
+    events = 0
+    async with AssistantStream(StreamCall(_opened(thread))) as stream:
+        async for _ in stream:
+            events += 1
+        assert stream.text
+        if words is not None:
+            words.append(stream.text)
+    return events

@@ -5,8 +5,9 @@
 
 The first holds so many streams open, measures what an idle one takes in memory, lets all of them say a word a second, and
 checks that every word came in its order; then the same streams read without the fan-out; then streams of which one floods
-a consumer who has stopped, and the gap between the words of the others; then what is kept of each where nobody reads. The second compares 500 streams of 20 words a second with the official
-client's. Each figure is from a process of its own, with a server of its own; the collector is on, the loop is asyncio's
+a consumer who has stopped, and the gap between the words of the others; then what is kept of each where nobody reads.
+The second compares 500 streams of 20 words a second with the official client's, and with the floor: aiohttp and no
+decoding. Each figure is from a process of its own, with a server of its own; the collector is on, the loop is asyncio's
 unless `--loop uvloop`.
 """
 
@@ -25,6 +26,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
+import aiohttp
 import msgspec
 
 from aiorunstream import AssistantEventHandler, AsyncClient, RunEvent, Text, TextDelta, ThreadMessageDelta, Timeouts
@@ -261,6 +263,27 @@ async def official(base_url: str, probe: Probe) -> Figures:
         return probe.over()
 
 
+async def bytes_only(base_url: str, probe: Probe) -> Figures:
+    """The floor: aiohttp hands out the bytes, and nobody decodes them; the words are looked for in each read."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=16 * 1024
+    ) as session:
+
+        async def read(key: str) -> None:
+            body = {"assistant_id": "asst_1", "stream": True, "metadata": probe.plan}
+            async with session.post(f"{base_url}/threads/{key}/runs", json=body) as answer:
+                word = 0
+                async for data in answer.content.iter_any():
+                    if b"event: thread.run.created" in data:
+                        probe.opened(key)
+                    for _ in range(data.count(b"event: thread.message.delta")):
+                        probe.said(key, f"{word} ")
+                        word += 1
+
+        await asyncio.gather(*(read(f"thread_{number}") for number in range(probe.figures.streams)))
+        return probe.over()
+
+
 Side = Callable[[str, Probe], Awaitable[Figures]]
 SIDES: dict[str, Side] = {
     "fan-out": fan_out,
@@ -269,6 +292,7 @@ SIDES: dict[str, Side] = {
     "one stands still": one_stands_still,
     "none stands still": none_stands_still,
     "nobody reads": nobody_reads,
+    "aiohttp, bytes": bytes_only,
     "openai": official,
 }
 
@@ -337,7 +361,8 @@ def main() -> None:
     print(f"CPython {platform.python_version()}, {given.loop}, {platform.machine()}")
     if given.against_openai:
         streams, deltas, every = given.streams or 500, given.seconds * 20, 0.05
-        *ours, theirs = (compare(side, streams, deltas, every, given.loop) for side in ("gather", "fan-out", "openai"))
+        compared = ("aiohttp, bytes", "gather", "fan-out", "openai")
+        *ours, theirs = (compare(side, streams, deltas, every, given.loop) for side in compared)
         for figures in ours:
             print(
                 f"{figures.side} of the official client: CPU an event 1/{theirs.cpu / figures.cpu:.1f} (aim: 1/8), "

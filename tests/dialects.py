@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from aiorunstream import (
     AssistantStream,
     AsyncClient,
+    AzureBackend,
     RequestOptions,
     RetryPolicy,
     Run,
@@ -19,7 +20,6 @@ from aiorunstream import (
     ToolSet,
     Usage,
 )
-from aiorunstream.backends import AzureBackend
 from aiorunstream.decode import decode
 from aiorunstream.fanout import RunItem, RunRequest, RunResult, stream_many
 from aiorunstream.models import (

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from raw_server import NO_RETRY, Peer, RawServer, SeenRequest, answer, stream_answer
 
-from aiorunstream import AsyncClient, AuthenticationError, ConfigurationError, InvalidArgumentError
-from aiorunstream.backends import AzureBackend
+from aiorunstream import AsyncClient, AuthenticationError, AzureBackend, ConfigurationError, InvalidArgumentError
 
 ENDPOINT = "https://my.services.ai.azure.com/api/projects/mine"
 LIST: dict[str, object] = {"object": "list", "data": [], "has_more": False}

@@ -14,7 +14,8 @@ from test_cli import command, environment
 from typer.testing import CliRunner, Result
 
 from aiorunstream import AsyncClient
-from aiorunstream.backends import AzureBackend, Backend, HttpBackend
+from aiorunstream.backends import Backend, HttpBackend
+from aiorunstream.backends.azure import AzureBackend
 from aiorunstream.cli import _doctor_asking, _doctor_checks, app
 from aiorunstream.cli._doctor_checks import Doctor
 from aiorunstream.cli._doctor_report import ROUTES, Report, Route

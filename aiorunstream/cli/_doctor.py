@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..backends import AzureBackend, Backend, HttpBackend
+from ..backends import Backend, HttpBackend
+from ..backends.azure import AzureBackend
 from ..errors import AiorunstreamError
 from ._doctor_checks import Doctor
 from ._doctor_report import Report

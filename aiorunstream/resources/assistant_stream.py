@@ -180,7 +180,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         if self._held is not None:
             return await self._hand_out()
         try:
-            event = await self.run_stream.__anext__()
+            event = await (self._stream or self.run_stream).__anext__()  # the field first: a tenth of what this adds
         except (StopAsyncIteration, StreamError) as end:
             event = await self._go_past(end)
         if self._adds:
