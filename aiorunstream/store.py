@@ -175,22 +175,22 @@ class Store:
 
     # Messages.
 
-    def create_message(self, thread_id: str, params: MessageCreateParams) -> Message:
-        """Puts a message on a thread; refused while a run of the thread is active."""
+    def create_message(self, thread_id: str, params: MessageCreateParams, *, id: str | None = None) -> Message:
+        """Puts a message on a thread, with an `id` under that; refused while a run of the thread is active."""
         record = self.record(thread_id)
         check_message(params)
         if (run := record.active_run) is not None:
             raise StoreError("busy", f"Can't add messages to {thread_id} while a run {run.id} is active.")
-        return self._add_messages(record, [params])[0]
+        return record.messages.put(self._new_message(record.id, params, id))
 
     def _add_messages(self, record: ThreadRecord, messages: Sequence[MessageCreateParams]) -> list[Message]:
         """Puts messages that were looked at on a thread."""
         return [record.messages.put(self._new_message(record.id, params)) for params in messages]
 
-    def _new_message(self, thread_id: str, params: MessageCreateParams) -> Message:
+    def _new_message(self, thread_id: str, params: MessageCreateParams, id: str | None = None) -> Message:
         now = self.now()
         return Message(
-            self.new_id("msg"),
+            id or self.new_id("msg"),
             created_at=now,
             thread_id=thread_id,
             status="completed",

@@ -76,6 +76,15 @@ def test_the_demo_shows_a_run_from_start_to_end_and_exits_with_zero() -> None:
         assert re.search(rf"^{figure}: [\d.,]+", shown.stdout, re.MULTILINE), figure
 
 
+def test_the_demo_shows_the_same_over_responses() -> None:
+    shown, bridged = (run("demo", "--plain", "--delay", "0", "--backend", name) for name in ("runs", "responses"))
+    assert bridged.returncode == 0, bridged.stderr
+    assert "/responses and /conversations" in bridged.stdout
+    told = [re.findall(r"^ *[\d.]+ ms  (thread\S+)", one.stdout, re.MULTILINE) for one in (shown, bridged)]
+    assert told[0] == told[1]
+    assert "outcome: completed" in bridged.stdout
+
+
 def test_the_demo_says_what_it_was_told_to_say() -> None:
     shown = run("demo", "--plain", "--delay", "0", "--message", "Is [bold]this[/bold] markup?")
 

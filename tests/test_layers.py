@@ -89,6 +89,29 @@ ORDER = [
 # All below the line: no I/O.
 PURE = list(dict.fromkeys(name.partition(".")[0] for name in ORDER[: ORDER.index("transport")] if name[0] != "_"))
 
+# What hears responses and makes their requests, without a connection: pure too, although its package is not.
+PURE_IN_THE_BRIDGE = [
+    f"backends.responses.{name}"
+    for name in (
+        "_assistants",
+        "_input",
+        "_json",
+        "_live",
+        "_live_calls",
+        "_live_message",
+        "_machine",
+        "_modes",
+        "_operations",
+        "_protocol",
+        "_request",
+        "_run",
+        "_said",
+        "_table",
+        "_tools",
+        "_translate",
+    )
+]
+
 IO = {
     "asyncio",
     "anyio",
@@ -217,6 +240,13 @@ def test_nothing_inside_imports_the_front_door(module: str) -> None:
 @pytest.mark.parametrize("module", [name for name in INSIDE if unit(name).partition(".")[0] in PURE])
 def test_a_pure_module_knows_no_loop_no_socket_and_no_clock(module: str) -> None:
     assert others(module) & IO == set()
+
+
+@pytest.mark.parametrize("module", PURE_IN_THE_BRIDGE)
+def test_what_is_pure_in_the_bridge_rests_on_what_is_pure(module: str) -> None:
+    assert others(module) & IO == set()
+    below = {name for name in ours(module) if unit(name).partition(".")[0] not in PURE}
+    assert below <= set(PURE_IN_THE_BRIDGE)
 
 
 @pytest.mark.parametrize("module", INSIDE)

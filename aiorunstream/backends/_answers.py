@@ -63,10 +63,11 @@ def status_error(
     message = f"{status} {_phrase(status)} from {call.operation.name}"
     if kind is EndpointRetiredError:
         message += (
-            f": {host} no longer serves this protocol; point base_url at a server that does, or use the Responses API"
+            f": {host} no longer serves this protocol; point base_url at a server that does, or use "
+            "backend=ResponsesBackend(...), as the page 'Your Assistants code after August 2026' shows"
         )
     elif said.message:
-        message += f": {said.message}"
+        message += f": {_shortened(said.message)}"
     error = kind(
         message,
         status_code=status,
@@ -124,8 +125,11 @@ def error_object(body: str) -> ErrorObject:
 
 
 def _one_line(text: str) -> str:
-    """A gateway's page of HTML is no message; its first words may be."""
-    line = " ".join(text.split())
+    return " ".join(text.split())
+
+
+def _shortened(line: str) -> str:
+    """A gateway's page of HTML is no message; its first words may be. Ids may be long, and at the end of what is said."""
     return line if len(line) <= 300 else line[:300] + "..."
 
 

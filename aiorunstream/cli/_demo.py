@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from ..backends import Backend, HttpBackend
+from ..backends.responses import ResponsesBackend
 from ..client import AsyncClient
 from ..models import RequiredActionFunctionToolCall
 from ..params import JSONMapping, ToolOutput
@@ -29,8 +32,18 @@ TOOLS: list[JSONMapping] = [
 ]
 
 
+class DemoBackend(StrEnum):
+    """Where the runs come from."""
+
+    RUNS = "runs"
+    RESPONSES = "responses"
+
+
 def demo(
     *,
+    backend: Annotated[
+        DemoBackend, typer.Option(help="What the server is asked for: runs, or responses that are made into runs here.")
+    ] = DemoBackend.RUNS,
     plain: Annotated[bool, typer.Option("--plain", help="One line an event, no colours: for pipes and logs.")] = False,
     message: Annotated[str, typer.Option("--message", "-m", help="What to say to the assistant.")] = MESSAGE,
     delay: Annotated[
@@ -48,12 +61,17 @@ def demo(
         return
     console = Console()
     plain = plain or not console.is_terminal
-    asyncio.run(_demo(RunDisplay(console, plain=plain), console, message=message, delay=delay))
+    display = RunDisplay(console, plain=plain)
+    asyncio.run(_demo(display, console, bridged=backend is DemoBackend.RESPONSES, message=message, delay=delay))
 
 
-async def _demo(display: RunDisplay, console: Console, *, message: str, delay: float) -> None:
-    async with AssistantsServer(delay=delay) as server, AsyncClient(base_url=server.base_url) as client:
-        console.print(f"A server of the protocol listens at {server.base_url}", highlight=False)
+async def _demo(display: RunDisplay, console: Console, *, bridged: bool, message: str, delay: float) -> None:
+    async with (
+        AssistantsServer(delay=delay) as server,
+        AsyncClient(backend=_backend(server, bridged=bridged)) as client,
+    ):
+        spoken = "/responses and /conversations" if bridged else "the protocol"
+        console.print(f"A server of {spoken} listens at {server.base_url}", highlight=False)
         runs = client.threads.runs
         assistant = await client.assistants.create(
             model="demo", name="Demo", instructions="Answer in two sentences.", tools=TOOLS
@@ -74,6 +92,12 @@ async def _demo(display: RunDisplay, console: Console, *, message: str, delay: f
                 runs.submit_tool_outputs_stream(stream.run.id, thread_id=thread.id, tool_outputs=outputs)
             )
         display.summary(stream)
+
+
+def _backend(server: AssistantsServer, *, bridged: bool) -> Backend:
+    if bridged:
+        return ResponsesBackend(server.base_url, threads="conversation")
+    return HttpBackend(server.base_url)
 
 
 def _say(console: Console, message: str) -> None:

@@ -172,4 +172,5 @@ async def test_the_doctor_knows_it(route: str, upstream: AssistantsServer, monke
     assert ("tools" in report.failing) == (route == "own")
     assert "streaming" not in report.failing
     assert report.routes["create_response"].verdict == "yes"
+    assert report.routes["create_conversation"].verdict == ("no" if route == "own" else "yes")
     assert bool(report.left_behind) == (route == "own")  # it has no route to delete a thread

@@ -1,0 +1,225 @@
+"""A response's stream, event by event, made into what the machine of a run hears.
+
+    translator = Translator()
+    translator.hear({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hi"})
+    # [BeginMessage(id=None), "Hi"]
+
+Rules of this file: an event is known by the `type` in its JSON and by nothing else; an item by its place in the output,
+since some servers change ids in between; what one item says is said before the next begins, so that pieces of two that
+come mixed are put in order, but nothing waits for thoughts; the response as it is at its end shows what was left out.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from ...items import BreakOff, Cancel, EndStep, Fail
+from ...models import JSONObject, Usage
+from ._json import object_of, objects_of, place_of, text_of
+from ._live import LiveItem
+from ._live_calls import CallItem, CodeItem, NativeItem, SearchItem
+from ._live_message import MessageItem
+from ._said import Finish, Said
+from ._table import TABLE
+
+_KINDS = {
+    "response.output_text": "message",
+    "response.refusal": "message",
+    "response.content_part": "message",
+    "response.function_call_arguments": "function_call",
+    "response.custom_tool_call_input": "custom_tool_call",
+    "response.code_interpreter_call": "code_interpreter_call",
+    "response.file_search_call": "file_search_call",
+}
+_BEGINNINGS = ("response.created", "response.queued", "response.in_progress")
+_STATUSES = ("completed", "incomplete", "failed", "cancelled")
+_KEPT_CODES = ("server_error", "rate_limit_exceeded", "invalid_prompt")
+
+
+class Translator:
+    """Hears one response.
+
+    Attributes:
+        response_id: known from the first event that holds the response.
+        status: the one the response has ended with; None until then.
+        is_begun: whether the response is being worked at.
+    """
+
+    def __init__(self) -> None:
+        self.response_id: str | None = None
+        self.status: str | None = None
+        self.is_begun = False
+        self._order: list[LiveItem] = []
+        self._at: dict[int | str, LiveItem] = {}  # by its place in the output, or by its id where that is not told
+        self._queue: deque[LiveItem] = deque()  # those that are not over; the first is heard
+        self._ids: set[str] = set()
+        self._output: list[JSONObject] = []
+
+    @property
+    def output(self) -> list[JSONObject]:
+        """The items of the output, as far as they are whole."""
+        return self._output or [item.whole for item in self._order if item.whole]
+
+    def hear(self, event: JSONObject) -> list[Said]:
+        """Takes one event. One that is passed on, and any after the end, says nothing."""
+        type = text_of(event, "type")
+        response = object_of(event, "response")
+        if self.status is not None:
+            return []
+        if response_id := text_of(response, "id"):
+            self.response_id = response_id
+        status = text_of(response, "status") if response else ""
+        if type in _BEGINNINGS:
+            self.is_begun = self.is_begun or type == "response.in_progress"
+            return []
+        if type.removeprefix("response.") in _STATUSES or (response and status in _STATUSES):
+            return self._end(status if status in _STATUSES else type.removeprefix("response."), response)
+        self.is_begun = True
+        if TABLE.get(type, ("passed", ""))[0] == "passed" or type == "error":
+            return []
+        item = self._item_of(type, event)
+        if not item.is_over:
+            item.waiting.append(event)
+        elif type == "response.output_item.done":
+            item.hear(type, event)  # for the whole of it; there is nothing left to say
+        return self._go_on()
+
+    # -- items ---------------------------------------------------------------------------------------------------------
+
+    def _go_on(self) -> list[Said]:
+        """Hears the first item that is not over, and whatever waits behind it once it is."""
+        said: list[Said] = []
+        while self._queue:
+            item = self._queue[0]
+            events, item.waiting = item.waiting, []
+            for event in events:
+                said += item.hear(text_of(event, "type"), event)
+            if item.is_over:
+                self._queue.popleft()
+            elif not self._is_overtaken(item):
+                break
+        return said
+
+    def _is_overtaken(self, first: LiveItem) -> bool:
+        """Lets the next item speak before one that has nothing to say until its end: some servers end thoughts at last."""
+        if not isinstance(first, NativeItem) or len(self._queue) == 1 or not self._queue[1].waiting:
+            return False
+        self._queue.popleft()
+        self._queue.insert(1, first)
+        return True
+
+    def _item_of(self, type: str, event: JSONObject) -> LiveItem:
+        shown = object_of(event, "item")
+        id = text_of(shown, "id") or text_of(event, "item_id")
+        index = event.get("output_index")
+        key = index if isinstance(index, int) else id
+        known = self._at.get(key)
+        if known is not None and not (type == "response.output_item.added" and id and known.id and id != known.id):
+            return known
+        kind = text_of(shown, "type") or next((kind for start, kind in _KINDS.items() if type.startswith(start)), "")
+        return self._new_item(kind, id, key)
+
+    def _new_item(self, kind: str, id: str, key: int | str) -> LiveItem:
+        item = live_item(kind, id if id not in self._ids else "")
+        self._ids.add(id)
+        self._at[key] = item
+        self._order.append(item)
+        self._queue.append(item)
+        return item
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _end(self, status: str, response: JSONObject) -> list[Said]:
+        self.status = status
+        self.is_begun = True
+        self._output = objects_of(response, "output")
+        self._take_output()
+        for item in self._queue:
+            item.waiting.append({"type": "response.output_item.done"})  # if it is still not over by then
+        said = self._go_on()
+        if status != "completed" and self._is_whole():
+            said.append(EndStep())
+        usage = object_of(response, "usage")
+        if usage:
+            said.append(_usage(usage))
+        match status:
+            case "completed":
+                said.append(Finish())
+            case "incomplete":
+                said.append(_break_off(object_of(response, "incomplete_details")))
+            case "cancelled":
+                said.append(Cancel())
+            case _:
+                said.append(fail(object_of(response, "error")))
+        return said
+
+    def _is_whole(self) -> bool:
+        """Whether the last item has come to its end, so that what ends the run does not break it off."""
+        last = self._order[-1].whole if self._order else {}
+        return bool(last) and last.get("status", "completed") == "completed"
+
+    def _take_output(self) -> None:
+        """Shows each item as it is at its end: for what has not come of it, and for those that have not come at all."""
+        known = self._known_places()
+        for place, whole in enumerate(self._output):
+            item = known.get(place)
+            if item is None:
+                item = self._new_item(text_of(whole, "type"), text_of(whole, "id"), f"output {place}")
+            if not item.is_over:
+                item.waiting.append({"type": "response.output_item.done", "item": whole})
+
+    def _known_places(self) -> dict[int, LiveItem]:
+        """Which of the items that have come are which of the output: by their ids, else their places, else their kinds."""
+        found: dict[int, LiveItem] = {}
+        left = list(self._order)
+        rules: tuple[Callable[[LiveItem, int, JSONObject], bool], ...] = (
+            lambda item, _, whole: item.id != "" and item.id == whole.get("id"),
+            lambda item, place, whole: item is self._at.get(place) and _is_like(item, whole),
+            lambda item, _, whole: _is_like(item, whole),
+        )
+        for fits in rules:
+            for place, whole in enumerate(self._output):
+                item = None if place in found else next((item for item in left if fits(item, place, whole)), None)
+                if item is not None:
+                    found[place] = item
+                    left.remove(item)
+        return found
+
+
+def _is_like(item: LiveItem, whole: JSONObject) -> bool:
+    return type(item) is type(live_item(text_of(whole, "type"), ""))
+
+
+def live_item(kind: str, id: str) -> LiveItem:
+    """An item of that type."""
+    match kind:
+        case "message":
+            return MessageItem(id)
+        case "function_call":
+            return CallItem(id, "arguments")
+        case "custom_tool_call":
+            return CallItem(id, "input")
+        case "code_interpreter_call":
+            return CodeItem(id)
+        case "file_search_call":
+            return SearchItem(id)
+        case _:
+            return NativeItem(id)
+
+
+def _usage(usage: JSONObject) -> Usage:
+    spent, asked = place_of(usage, "output_tokens"), place_of(usage, "input_tokens")
+    return Usage(spent, asked, place_of(usage, "total_tokens") or spent + asked)
+
+
+def _break_off(details: JSONObject) -> BreakOff:
+    return BreakOff("content_filter" if details.get("reason") == "content_filter" else "max_completion_tokens")
+
+
+def fail(error: JSONObject) -> Fail:
+    """The end of a run whose response failed. A code that runs do not know is told in words."""
+    code, message = text_of(error, "code"), text_of(error, "message") or "The response failed."
+    if code == "rate_limit_exceeded":
+        return Fail(message, "rate_limit_exceeded")
+    if code == "invalid_prompt":
+        return Fail(message, "invalid_prompt")
+    return Fail(message if code in ("", "server_error") else f"{code}: {message}")

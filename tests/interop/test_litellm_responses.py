@@ -1,0 +1,115 @@
+"""LiteLLM's `/v1/responses`, used as if it had threads and runs: the Responses bridge before it, the embedded server behind."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from bridged import check_legal, names, text_of
+
+from aiorunstream import (
+    AsyncClient,
+    NotFoundError,
+    ResponsesBackend,
+    RetryPolicy,
+    RunEvent,
+    ToolSet,
+    UnknownEvent,
+    Usage,
+)
+from aiorunstream.backends.responses import ThreadMode
+from aiorunstream.server import CallTool, ScriptedEngine
+from interop.conftest import EVENTS, upstream_with, variable
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+
+SAID = "Grüße nach Tromsø, \u2028 eins, zwei 🙂"
+MODES: tuple[ThreadMode, ...] = ("previous_response_id", "replay")
+EACH_MODE = pytest.mark.parametrize("mode", MODES)
+
+
+def get_weather(city: str) -> str:
+    """Tells the weather in a city."""
+    return f"{city}: 21 degrees"
+
+
+TOOLS = ToolSet([get_weather])
+
+
+@pytest.fixture
+async def engine() -> AsyncGenerator[ScriptedEngine]:
+    """What is said behind LiteLLM: two texts; a third run that calls a function, and its answer."""
+    script = ScriptedEngine([
+        [SAID[:9], SAID[9:], Usage(7, 5, 12)],
+        [CallTool("get_weather", '{"city": "Tromsø"}', id="call_1"), Usage(1, 2, 3)],
+        ["Cold.", Usage(1, 2, 3)],
+    ])  # fmt: skip
+    async with upstream_with(script):
+        yield script
+
+
+def client_of(mode: ThreadMode, *, route: str = "/v1", background: bool = False) -> AsyncClient:
+    backend = ResponsesBackend(
+        f"{variable('INTEROP_LITELLM_URL')}{route}",
+        background=background,
+        threads=mode,
+        assistants={"asst_1": {"model": "gpt-4o", "instructions": "Be brief.", "tools": TOOLS.definitions}},
+    )
+    return AsyncClient(backend=backend, api_key=variable("INTEROP_LITELLM_KEY"), retry=RetryPolicy(attempts=1))
+
+
+async def run_of(client: AsyncClient, thread_id: str) -> list[RunEvent]:
+    async with client.threads.runs.create_stream(thread_id, assistant_id="asst_1") as stream:
+        events = [event async for event in stream]
+    assert stream.outcome == "completed"
+    return events
+
+
+@EACH_MODE
+async def test_the_events_of_a_run_are_typed_and_in_order(mode: ThreadMode, engine: ScriptedEngine) -> None:
+    async with client_of(mode) as client:
+        thread = await client.threads.create(messages=[{"role": "user", "content": "Hello"}])
+        events = await run_of(client, thread.id)
+        (run,) = (await client.threads.runs.list(thread.id)).data
+
+    assert not [event for event in events if isinstance(event, UnknownEvent)]
+    check_legal(events)
+    assert list(dict.fromkeys(names(events))) == EVENTS
+    assert text_of(events) == SAID
+    assert (run.usage, engine.turns[0].run.instructions) == (Usage(7, 5, 12), "Be brief.")
+
+
+@EACH_MODE
+async def test_tools_are_called_and_the_thread_is_remembered(mode: ThreadMode, engine: ScriptedEngine) -> None:
+    async with client_of(mode) as client:
+        thread = await client.threads.create(messages=[{"role": "user", "content": "Hello"}])
+        await run_of(client, thread.id)
+        await client.threads.messages.create(thread.id, role="user", content="and then?")
+        async with client.threads.runs.stream(thread.id, assistant_id="asst_1", tools=TOOLS) as stream:
+            assert [text async for text in stream.text_deltas()] == ["Cold."]
+        run = await stream.get_final_run()
+
+    assert (run.status, run.usage) == ("completed", Usage(2, 4, 6))
+    heard = [[message.text for message in turn.messages] for turn in engine.turns]
+    assert heard == [["Hello"], ["Hello", SAID, "and then?"], ["Hello", SAID, "and then?"]]
+    assert [call.output for call in engine.turns[2].tool_outputs] == ["Tromsø: 21 degrees"]
+
+
+async def test_it_has_no_conversations_and_the_error_says_what_to_do(engine: ScriptedEngine) -> None:
+    async with client_of("conversation") as client:
+        with pytest.raises(NotFoundError) as raised:
+            await client.threads.create()
+
+    assert any("previous_response_id" in note for note in raised.value.__notes__)
+    assert not engine.turns
+
+
+@pytest.mark.parametrize("mode", ["conversation", *MODES])
+async def test_where_requests_are_passed_on_all_of_it_works(mode: ThreadMode, engine: ScriptedEngine) -> None:
+    async with client_of(mode, route="/openai", background=mode != "replay") as client:
+        thread = await client.threads.create(messages=[{"role": "user", "content": "Hello"}])
+        assert text_of(await run_of(client, thread.id)) == SAID
+        await client.threads.messages.create(thread.id, role="user", content="and then?")
+        async with client.threads.runs.stream(thread.id, assistant_id="asst_1", tools=TOOLS) as stream:
+            assert [text async for text in stream.text_deltas()] == ["Cold."]
+
+    heard = [[message.text for message in turn.messages] for turn in engine.turns]
+    assert heard == [["Hello"], ["Hello", SAID, "and then?"], ["Hello", SAID, "and then?"]]
