@@ -149,7 +149,7 @@ def test_a_404_of_a_host_that_retired_the_protocol_says_so(host: str, status: in
     for call in calls:
         error = _answers.status_error(call, host=host, status=status, headers={}, body="", retry_after=None)
         assert type(error) is kind
-        assert ("Responses API" in str(error)) == (kind is EndpointRetiredError)
+        assert ("ResponsesBackend" in str(error)) == (kind is EndpointRetiredError)
 
 
 # -- redirects ---------------------------------------------------------------------------------------------------------

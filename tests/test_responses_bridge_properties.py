@@ -161,10 +161,11 @@ def test_what_is_said_comes_out_as_if_a_run_had_said_it(
     assert [message.status for message in bridge.messages] == [message.status for message in bench.answers]
     assert text_of(seen) == "".join(message.text for message in bench.answers)
     # What runs do not know is told when it ends, and nothing waits for it: that may be later than it began.
-    ours, theirs = told(bridge.steps), told(bench.steps)
-    if is_mixed:
-        ours, theirs = sorted(ours, key=repr), sorted(theirs, key=repr)
-    assert ours == theirs
+    calls, known = (sorted(told(of.steps), key=repr if is_mixed else lambda _: "") for of in (bridge, bench))
+    if is_mixed and end is not None:  # or never, where the run broke off before
+        assert all(call in known for call in calls)
+        calls, known = ([call for call in some if not isinstance(call, dict)] for some in (calls, known))
+    assert calls == known
     assert list(map(named, waiting(bridge.run))) == list(map(named, waiting(bench.run)))
 
 

@@ -1,9 +1,13 @@
 """LiteLLM's `/v1/responses`, used as if it had threads and runs: the Responses bridge before it, the embedded server behind."""
 
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from bridged import check_legal, names, text_of
+from tcp_proxy import PASS, Plan, TcpProxy
 
 from aiorunstream import (
     AsyncClient,
@@ -11,6 +15,7 @@ from aiorunstream import (
     ResponsesBackend,
     RetryPolicy,
     RunEvent,
+    StreamInterruptedError,
     ToolSet,
     UnknownEvent,
     Usage,
@@ -46,14 +51,19 @@ async def engine() -> AsyncGenerator[ScriptedEngine]:
         yield script
 
 
-def client_of(mode: ThreadMode, *, route: str = "/v1", background: bool = False) -> AsyncClient:
+def client_of(
+    mode: ThreadMode, *, route: str = "/v1", background: bool = False, port: int | None = None, **settings: Any
+) -> AsyncClient:
+    url = variable("INTEROP_LITELLM_URL") if port is None else f"http://127.0.0.1:{port}"
     backend = ResponsesBackend(
-        f"{variable('INTEROP_LITELLM_URL')}{route}",
+        url + route,
         background=background,
         threads=mode,
         assistants={"asst_1": {"model": "gpt-4o", "instructions": "Be brief.", "tools": TOOLS.definitions}},
     )
-    return AsyncClient(backend=backend, api_key=variable("INTEROP_LITELLM_KEY"), retry=RetryPolicy(attempts=1))
+    return AsyncClient(
+        backend=backend, api_key=variable("INTEROP_LITELLM_KEY"), retry=RetryPolicy(attempts=1), **settings
+    )
 
 
 async def run_of(client: AsyncClient, thread_id: str) -> list[RunEvent]:
@@ -113,3 +123,38 @@ async def test_where_requests_are_passed_on_all_of_it_works(mode: ThreadMode, en
 
     heard = [[message.text for message in turn.messages] for turn in engine.turns]
     assert heard == [["Hello"], ["Hello", SAID, "and then?"], ["Hello", SAID, "and then?"]]
+
+
+@asynccontextmanager
+async def cut_in_the_middle(**settings: Any) -> AsyncGenerator[AsyncClient]:
+    """A client whose first connection breaks while the text comes."""
+    port = urlsplit(variable("INTEROP_LITELLM_URL")).port
+    assert port is not None
+    plans = iter([Plan("cut", 15_000)])
+    async with (
+        upstream_with(ScriptedEngine([WORDS])),
+        TcpProxy(port, to_client=lambda _: next(plans, PASS)) as proxy,
+        client_of("previous_response_id", background=True, port=proxy.port, **settings) as client,
+    ):
+        yield client
+
+
+WORDS = [f"word {number} " for number in range(100)]
+
+
+async def test_where_requests_are_passed_on_a_break_is_resumed() -> None:
+    async with cut_in_the_middle(route="/openai") as client:
+        thread = await client.threads.create(messages=[{"role": "user", "content": "Hello"}])
+        assert text_of(await run_of(client, thread.id)) == "".join(WORDS)
+
+
+async def test_its_own_route_resumes_nothing_and_recovering_gets_all_of_it() -> None:
+    async with cut_in_the_middle() as client:
+        thread = await client.threads.create(messages=[{"role": "user", "content": "Hello"}])
+        with pytest.raises(StreamInterruptedError) as raised:
+            await run_of(client, thread.id)
+    assert any("not resumed" in note and "application/json" in note for note in raised.value.__notes__)
+
+    async with cut_in_the_middle(recover=True) as client:
+        thread = await client.threads.create(messages=[{"role": "user", "content": "Hello"}])
+        assert text_of(await run_of(client, thread.id)) == "".join(WORDS)

@@ -10,7 +10,7 @@ import msgspec
 
 from ...models import JSONObject, Run
 from ._input import answered_by, cancelled_answers, unanswered
-from ._json import text_of
+from ._json import objects_of, text_of
 
 ThreadMode = Literal["conversation", "previous_response_id", "replay"]
 
@@ -54,7 +54,7 @@ class Memory(msgspec.Struct):
         self.pending = [kept for kept in self.pending if id(kept) not in taken]
         if mode == "replay":
             self.history += sent
-            self.history += [_replayed(item) for item in output if _can_be_replayed(item)]
+            self.history += _replayed(output)
         elif mode == "previous_response_id":
             self.last_response_id = response_id or self.last_response_id
 
@@ -110,6 +110,20 @@ def _can_be_replayed(item: JSONObject) -> bool:
     return item.get("type") != "reasoning" or bool(item.get("encrypted_content"))
 
 
-def _replayed(item: JSONObject) -> InputItem:
-    known = {name: value for name, value in item.items() if value is not None}
-    return InputItem(known, text_of(item, "id") if item.get("type") == "message" else None)
+def _replayed(output: Sequence[JSONObject]) -> list[InputItem]:
+    """What is sent again. OpenAI refuses an item whose id leads to thoughts that are left out: it then goes without one."""
+    kept = [item for item in output if _can_be_replayed(item)]
+    return [_input_item(item, with_id=len(kept) == len(output)) for item in kept]
+
+
+def _input_item(item: JSONObject, *, with_id: bool) -> InputItem:
+    known: JSONObject = {name: value for name, value in item.items() if value is not None}
+    if item.get("type") == "message":
+        if not with_id:  # only the short form of an answer may do without
+            parts = objects_of(item, "content")
+            text = "".join(text_of(part, "text") or text_of(part, "refusal") for part in parts)
+            known = {"type": "message", "role": "assistant", "content": text}
+        return InputItem(known, text_of(item, "id"))
+    if not with_id and item.get("type") in ("function_call", "custom_tool_call"):
+        known.pop("id", None)  # it is answered by its call_id
+    return InputItem(known)

@@ -51,6 +51,7 @@ class Translator:
         self._order: list[LiveItem] = []
         self._at: dict[int | str, LiveItem] = {}  # by its place in the output, or by its id where that is not told
         self._queue: deque[LiveItem] = deque()  # those that are not over; the first is heard
+        self._overtaken: set[LiveItem] = set()
         self._ids: set[str] = set()
         self._output: list[JSONObject] = []
 
@@ -95,6 +96,8 @@ class Translator:
                 said += item.hear(text_of(event, "type"), event)
             if item.is_over:
                 self._queue.popleft()
+                if item.whole.get("status") == "incomplete":
+                    self._forget_overtaken()
             elif not self._is_overtaken(item):
                 break
         return said
@@ -105,7 +108,12 @@ class Translator:
             return False
         self._queue.popleft()
         self._queue.insert(1, first)
+        self._overtaken.add(first)
         return True
+
+    def _forget_overtaken(self) -> None:
+        """A message has broken off; what was said after it would make it look whole."""
+        self._queue = deque(item for item in self._queue if item not in self._overtaken)
 
     def _item_of(self, type: str, event: JSONObject) -> LiveItem:
         shown = object_of(event, "item")
@@ -133,6 +141,8 @@ class Translator:
         self.is_begun = True
         self._output = objects_of(response, "output")
         self._take_output()
+        if status != "completed" and not self._is_whole():
+            self._forget_overtaken()
         for item in self._queue:
             item.waiting.append({"type": "response.output_item.done"})  # if it is still not over by then
         said = self._go_on()
