@@ -120,5 +120,6 @@ async def test_leaving_a_thousand_open_closes_them_and_cancels_those_that_are_to
         given = [request(number, metadata=plan(hold=1), cancel_on_exit=number % 10 == 0) for number in range(MANY)]
         async with stream_many(client.threads.runs, given, max_concurrency=MANY) as many:
             await together(lambda: many.events == MANY)
-    counts = server.report()
-    assert (counts["cancels"], counts["connections"]) == (MANY // 10, 0)
+    # The server, in another process, may still be reading that they are closed.
+    await together(lambda: server.report()["connections"] == 0)
+    assert server.report()["cancels"] == MANY // 10
