@@ -137,7 +137,7 @@ async def test_a_silence_runs_out_the_clock(client_of_each: Opens) -> None:
 async def test_the_time_for_all_of_it_runs_out(client_of_each: Opens) -> None:
     async with client_of_each([["one ", Pause(30)]]) as at:
         with pytest.raises(StreamTimeoutError) as caught:
-            await at.read(options=RequestOptions(timeouts=Timeouts(total=0.2)))
+            await at.read(options=RequestOptions(timeouts=Timeouts(total=0.8)))
         assert caught.value.clock == "total"
         await until(lambda: at.server.open_streams == 0)
 
