@@ -137,7 +137,7 @@ def _inferred_name(value: object) -> str | None:
         return None
     kind, status = part.get("object"), part.get("status")
     if not isinstance(kind, str):
-        return "error" if part.get("error") or _is_flat_error(part) else None
+        return "error" if part.get("error") or _is_bare_error(part) else None
     if kind in _NAMED_OUTRIGHT:
         return _NAMED_OUTRIGHT[kind]
     if kind not in _NAMED_BY_OBJECT:
@@ -146,9 +146,9 @@ def _inferred_name(value: object) -> str | None:
     return name if name in REGISTRY else None
 
 
-def _is_flat_error(part: Mapping[str, object]) -> bool:
+def _is_bare_error(part: Mapping[str, object]) -> bool:
     # LiteLLM passes on an error that its upstream sent without `{"error": ...}` around it, and takes its name away.
-    return isinstance(part.get("message"), str) and part.keys() <= _OF_AN_ERROR
+    return is_flat(part) and part.keys() <= _OF_AN_ERROR
 
 
 def run_facts(event: UnknownEvent) -> tuple[str | None, str | None]:

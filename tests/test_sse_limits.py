@@ -1,6 +1,5 @@
 """The SSE decoder's limit: what counts, that it is final, and what a hostile stream costs in memory and work."""
 
-import statistics
 import time
 import tracemalloc
 
@@ -120,8 +119,10 @@ def _cost(size: int, read: int) -> float:
 
 def test_ten_mebibytes_in_many_reads_cost_a_few_times_what_one_read_costs() -> None:
     size = 10 << 20
-    ratios = [_cost(size, 4096) / _cost(size, size * 2) for _ in range(7)]
-    assert statistics.median(ratios) <= 12  # three, and room for a busy machine; searching anew each time would be 100
+    many, one = (
+        min(_cost(size, read) for _ in range(7)) for read in (4096, size * 2)
+    )  # the least: others work here too
+    assert many <= 6 * one  # three times, and room for a busy machine; searching anew each time would be 100
 
 
 def test_a_large_read_fails_at_the_limit_and_gives_what_came_before() -> None:
