@@ -104,10 +104,10 @@ def least(work: Callable[[], object], tries: int = 5) -> float:
     return best
 
 
-@pytest.mark.parametrize(("chunk_bytes", "most"), [(1024 * 1024, 2.5), (100, 8.0)])
+@pytest.mark.parametrize(("chunk_bytes", "most"), [(1024 * 1024, 5.0), (100, 16.0)])
 def test_what_an_event_costs_does_not_go_by_how_much_is_read_at_once(chunk_bytes: int, most: float) -> None:
     usual, other = token_deltas(30_000), token_deltas(30_000, chunk_bytes=chunk_bytes)
-    # Where the rest of a read is copied for each of its events, this is 10.
+    # Where the rest of a read is copied for each of its events, the first is 10 and more, whatever else the machine does.
     assert any(least(lambda: decode(other.chunks)) <= most * least(lambda: decode(usual.chunks)) for _ in range(3))
 
 
@@ -116,9 +116,9 @@ def test_what_a_byte_costs_does_not_go_by_the_size_of_its_event() -> None:
     assert any(least(lambda: decode(large.chunks)) <= 4 * least(lambda: decode(small.chunks)) for _ in range(3))
 
 
-def test_whole_events_are_no_dearer_than_cut_ones() -> None:
+def test_whole_events_take_no_more_calls_than_cut_ones() -> None:
     whole, cut = whole_events(10_000), token_deltas(10_000)
-    assert any(least(lambda: decode(whole.chunks)) <= 1.3 * least(lambda: decode(cut.chunks)) for _ in range(3))
+    assert calls_of(lambda: decode(whole.chunks)) <= 1.1 * calls_of(lambda: decode(cut.chunks))
 
 
 @pytest.mark.slow
