@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from .handler import (
         AssistantEventHandler,
     )
+    from .helper import (
+        Approve, AssistantStream, OnToolError, TextDeltas,
+    )
     from .models import (
         ACTIVE_RUN_STATUSES, Annotation, AnnotationDelta, Assistant, AssistantDeleted, AssistantResponseFormatOption,
         AssistantTool, AssistantToolChoice, AssistantToolChoiceFunction, AssistantToolChoiceOption, Attachment,
@@ -83,8 +86,7 @@ if TYPE_CHECKING:
         Frame, RunProtocol,
     )
     from .resources import (
-        Approve, AssistantStream, AsyncAssistants, AsyncMessages, AsyncPage, AsyncRunSteps, AsyncRuns, AsyncThreads,
-        ListCall, OnToolError, TextDeltas, with_response,
+        AsyncAssistants, AsyncMessages, AsyncPage, AsyncRunSteps, AsyncRuns, AsyncThreads, ListCall, with_response,
     )
     from .retry import (
         RetryPolicy,
@@ -139,6 +141,9 @@ else:
         "handler": (
             "AssistantEventHandler",
         ),
+        "helper": (
+            "Approve", "AssistantStream", "OnToolError", "TextDeltas",
+        ),
         "models": (
             "ACTIVE_RUN_STATUSES", "Annotation", "AnnotationDelta", "Assistant", "AssistantDeleted",
             "AssistantResponseFormatOption", "AssistantTool", "AssistantToolChoice", "AssistantToolChoiceFunction",
@@ -178,8 +183,8 @@ else:
             "Frame", "RunProtocol",
         ),
         "resources": (
-            "Approve", "AssistantStream", "AsyncAssistants", "AsyncMessages", "AsyncPage", "AsyncRunSteps",
-            "AsyncRuns", "AsyncThreads", "ListCall", "OnToolError", "TextDeltas", "with_response",
+            "AsyncAssistants", "AsyncMessages", "AsyncPage", "AsyncRunSteps", "AsyncRuns", "AsyncThreads", "ListCall",
+            "with_response",
         ),
         "retry": (
             "RetryPolicy",

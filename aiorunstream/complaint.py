@@ -8,7 +8,7 @@ text. Nothing here fails: an error that cannot be read is still an error.
 from typing import cast
 
 from .models import ErrorObject
-from .repair import as_object
+from .plain_json import as_object
 
 _DEEPEST_WRAPPER = 8
 

@@ -12,7 +12,8 @@ import msgspec
 from .complaint import is_flat, read_complaint
 from .events import FAST, REGISTRY, ErrorEvent, RunEvent, ThreadCreated, UnknownEvent
 from .models import ErrorObject
-from .repair import NotJSONError, UnbuildableError, as_object, build, parse
+from .plain_json import NotJSONError, as_object, parse
+from .repair import UnbuildableError, build
 
 _NAMED_BY_OBJECT = {
     "thread.run": "thread.run.",

@@ -176,7 +176,7 @@ class RunOutcomeUnknownError(APIError):
         operation: the name of the operation, such as "create_run".
         host, reason, errno: as in APIConnectionError.
         clock: "first_event" or "total" where that clock of ours ended the wait, else None.
-        looked: True when the server was asked what became of it (`RetryPolicy.reconcile`), and knew nothing of it yet.
+        looked: True when it was looked for (`RetryPolicy.reconcile`), and nothing was found yet.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ import msgspec
 
 from .models import STOPPING_RUN_STATUSES, ErrorObject, Message, MessageDeltaEvent, Run, RunStep, RunStepDeltaEvent
 from .models import Thread as ThreadObject
-from .repair import parse
+from .plain_json import parse
 
 
 class _Event(msgspec.Struct, frozen=True, gc=False, tag_field="event", omit_defaults=True):

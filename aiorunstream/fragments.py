@@ -11,7 +11,7 @@ from typing import cast
 
 import msgspec
 
-from .repair import as_object
+from .plain_json import as_object
 
 JSONObject = dict[str, object]
 Kind = tuple[bool, str | None]

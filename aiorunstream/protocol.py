@@ -25,7 +25,7 @@ from .depth import is_deeper
 from .errors import EventTooDeepError, RunStreamError, StreamError, StreamProtocolError, StreamTruncatedError
 from .events import EVENT_LINES, FAST, REGISTRY, Entry, ErrorEvent, RunEvent, UnknownEvent
 from .models import STOPPING_RUN_STATUSES, Message, Run, Thread, Usage
-from .repair import NotJSONError
+from .plain_json import NotJSONError
 from .spent import add_usage, told_usage
 from .sse import MAX_EVENT_BYTES, SSEDecoder, SSESeries, encode
 

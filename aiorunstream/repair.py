@@ -31,17 +31,17 @@ from typing import TypeVar, cast
 from msgspec import inspect
 
 from .models import MAX_SECONDS, UnknownPart
+from .plain_json import as_object, parse
 
 T = TypeVar("T")
 Builder = Callable[[object], object]
 
+_LARGEST_FLOAT = 1.7976931348623157e308
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
 
 class UnbuildableError(Exception):
     """A value that is there and that no repair can make fit."""
-
-
-class NotJSONError(Exception):
-    """The bytes are not JSON at all."""
 
 
 def repair(payload: bytes, kind: type[T]) -> T:
@@ -57,60 +57,6 @@ def repair(payload: bytes, kind: type[T]) -> T:
 def build(value: object, kind: type[T]) -> T:
     """Builds a `kind` from plain parsed JSON; raises `UnbuildableError`."""
     return cast(T, _builder_of(cast(Hashable, kind))(value))
-
-
-# -- plain JSON ----------------------------------------------------------------------------------------------------
-
-_MOST_DIGITS = 4300
-_LARGEST_FLOAT = 1.7976931348623157e308
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_LONE_SURROGATE_SUSPECT = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(name)  # NaN and Infinity are no JSON
-
-
-def _parse_int(digits: str) -> int | str:
-    # Python refuses to read more digits than this; they are kept as text, since they are JSON all the same.
-    return int(digits) if len(digits) < _MOST_DIGITS else digits
-
-
-def _parse_float(digits: str) -> float | str:
-    value = float(digits)
-    return value if math.isfinite(value) else digits  # 1e999 is JSON; infinity is not
-
-
-def parse(payload: bytes) -> object:
-    """Parses JSON the forgiving way: invalid UTF-8 and lone surrogates become U+FFFD. Raises `NotJSONError`.
-
-    Whoever calls it has bounded the depth already.
-    """
-    with suppress(ValueError, RecursionError):
-        value = json.loads(
-            payload.decode("utf-8", "replace"),
-            parse_constant=_refuse_constant,
-            parse_int=_parse_int,
-            parse_float=_parse_float,
-        )
-        return _without_lone_surrogates(value) if _LONE_SURROGATE_SUSPECT.search(payload) else value
-    raise NotJSONError  # out here, without json's own error behind it, which holds the payload
-
-
-def as_object(value: object) -> dict[str, object] | None:
-    """`value` where it is a JSON object, else None."""
-    return cast("dict[str, object]", value) if isinstance(value, dict) else None
-
-
-def _without_lone_surrogates(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_without_lone_surrogates(item) for item in cast("list[object]", value)]
-    if isinstance(value, dict):
-        items = cast("dict[str, object]", value).items()
-        return {cast(str, _without_lone_surrogates(key)): _without_lone_surrogates(item) for key, item in items}
-    return value
 
 
 # -- builders, compiled once per type ------------------------------------------------------------------------------

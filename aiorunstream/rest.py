@@ -18,7 +18,7 @@ from .fragments import (
     settled,
 )
 from .models import UnknownPart
-from .repair import as_object
+from .plain_json import as_object
 
 
 class AlteredError(Exception):

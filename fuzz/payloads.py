@@ -11,8 +11,9 @@ from aiorunstream.decode import decode
 from aiorunstream.depth import is_deeper
 from aiorunstream.events import REGISTRY, AssistantStreamEvent, ErrorEvent, RunEvent, UnknownEvent
 from aiorunstream.models import UnknownPart
+from aiorunstream.plain_json import parse
 from aiorunstream.protocol import Frame
-from aiorunstream.repair import build, parse
+from aiorunstream.repair import build
 
 _decode_event = msgspec.json.Decoder[AssistantStreamEvent](
     cast("type[AssistantStreamEvent]", AssistantStreamEvent)

@@ -22,8 +22,8 @@ from aiorunstream import (
     ToolSet,
     function_tool,
 )
+from aiorunstream.helper._tool_round import expiry
 from aiorunstream.models import RequiredActionFunctionToolCall
-from aiorunstream.resources._tool_round import expiry
 from aiorunstream.server import (
     CallTool,
     Fault,

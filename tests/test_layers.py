@@ -44,6 +44,7 @@ ORDER = [
     "docstrings",
     "signatures",
     "tools",
+    "plain_json",
     "repair",
     "azure",
     "complaint",
@@ -74,6 +75,7 @@ ORDER = [
     "responses_machine",
     "transport",
     "stream",
+    "helper",
     "backends",
     "resources",
     "client",
@@ -131,6 +133,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "errors": {"msgspec"},
     "sse": {"json", "models", "events"},
     "stream": {"aiohttp", "transport", "client", "backends", "resources"},
+    "helper": {"aiohttp", "transport", "client", "backends", "resources"},
     "transport": {"stream", "client", "events", "protocol"},
     "fanout": {"aiohttp", "relay", "starlette", "client"},
     "relay": {"aiohttp", "fanout", "client"},
@@ -199,7 +202,7 @@ INSIDE = [name for name in MODULES if name != "__init__"]
 
 
 def test_the_reader_of_imports_sees_them_all() -> None:
-    assert {"errors", "decode", "depth", "events", "models", "repair", "sse"} <= ours("protocol")
+    assert {"errors", "decode", "depth", "events", "models", "plain_json", "sse"} <= ours("protocol")
     assert "errors" in ours("operations") or "checks" in ours("operations")
     assert {"models._base", "models.tool"} <= ours("models.message")
     assert "checks" in ours("params")

@@ -125,7 +125,7 @@ async def test_a_run_that_is_not_there_leaves_the_outcome_unknown_and_is_looked_
         with pytest.raises(RunOutcomeUnknownError) as caught:
             await client.threads.runs.create_stream("thread_raw", assistant_id="asst_raw")
         assert caught.value.looked
-        assert "knew nothing of it" in caught.value.__notes__[0]
+        assert "nothing was found" in caught.value.__notes__[0]
         assert [request.line.split()[0] for request in server.requests] == ["POST", "GET", "GET"]
 
 
@@ -170,7 +170,7 @@ async def test_an_error_status_that_says_nothing_of_the_outcome_is_looked_into_t
             else:
                 with pytest.raises(APIStatusError, match="502") as caught:
                     await create
-                assert "knew nothing of it" in caught.value.__notes__[0]
+                assert "nothing was found" in caught.value.__notes__[0]
             assert server.posts == 1
 
 

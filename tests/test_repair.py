@@ -31,7 +31,8 @@ from aiorunstream.models import (
     ToolCallsStepDetails,
     UnknownPart,
 )
-from aiorunstream.repair import NotJSONError, UnbuildableError, build, parse, repair
+from aiorunstream.plain_json import NotJSONError, parse
+from aiorunstream.repair import UnbuildableError, build, repair
 
 T = TypeVar("T")
 

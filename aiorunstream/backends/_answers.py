@@ -25,7 +25,8 @@ from ..errors import (
 )
 from ..models import ErrorObject
 from ..operations import Call
-from ..repair import NotJSONError, UnbuildableError, parse, repair
+from ..plain_json import NotJSONError, parse
+from ..repair import UnbuildableError, repair
 
 T = TypeVar("T")
 

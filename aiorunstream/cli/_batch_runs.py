@@ -19,7 +19,8 @@ from ..params import JSONMapping
 from ..resources import AsyncRuns, AsyncThreads
 from ..resources._resource import include_query
 from ..resources._streams import submit_call
-from ..stream import Delivered, Recovery, RunStream, StreamCall, found_stream
+from ..stream import Delivered, RunStream, StreamCall, found_stream
+from ..stream._recovery import Recovery
 from ._batch_files import BatchFiles
 from ._batch_requests import MARKER, key_of
 

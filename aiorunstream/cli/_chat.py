@@ -17,8 +17,8 @@ from msgspec import UNSET
 
 from ..client import AsyncClient
 from ..errors import AiorunstreamError
+from ..helper import AssistantStream
 from ..models import RequiredActionFunctionToolCall
-from ..resources import AssistantStream
 from ..server import AssistantsServer
 from ..tools import ToolSet
 from ._chat_show import AnswerDisplay, TalkConsole

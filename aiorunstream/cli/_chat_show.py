@@ -6,6 +6,7 @@ import os
 from rich.console import Console
 
 from ..handler import AssistantEventHandler
+from ..helper import AssistantStream
 from ..models import (
     CodeInterpreterToolCall,
     CodeInterpreterToolCallDelta,
@@ -21,7 +22,6 @@ from ..models import (
     ToolCallsStepDetails,
     UnknownPart,
 )
-from ..resources import AssistantStream
 from ._show import harmless
 
 _LONGEST_OUTPUT = 500

@@ -17,7 +17,8 @@ from typing import Literal, Self, cast
 
 from .. import checks
 from ..errors import InvalidArgumentError, StreamBusyError, StreamClosedError
-from ..resources import AssistantStream, AsyncRuns, AsyncThreads
+from ..helper import AssistantStream
+from ..resources import AsyncRuns, AsyncThreads
 from ._items import RunFailure, RunItem, RunResult
 from ._opening import Opening
 from ._request import RunRequest

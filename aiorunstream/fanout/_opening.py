@@ -12,8 +12,9 @@ import msgspec
 
 from .._log import log
 from ..errors import AiorunstreamError, APIConnectionError, APIError, APIStatusError, InvalidArgumentError
+from ..helper import AssistantStream
 from ..options import RequestOptions
-from ..resources import AssistantStream, AsyncRuns, AsyncThreads
+from ..resources import AsyncRuns, AsyncThreads
 from ..resources._control import Control
 from ..retry import MAX_RETRY_AFTER, RetryBudget, RetryPolicy, is_retryable, next_delay
 from ..stream import RunStream, StreamCall

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from .. import checks
 from ..errors import InvalidArgumentError
 from ..handler import AssistantEventHandler
+from ..helper import Approve, OnToolError
 from ..models import (
     AssistantResponseFormatOption,
     AssistantTool,
@@ -29,7 +30,6 @@ from ..params import (
 from ..protocol import OnErrorEvent
 from ..resources._busy import IfActive, check_if_active
 from ..resources._streams import recover_policy
-from ..resources._tool_round import Approve, OnToolError
 from ..tools import ToolSet
 
 _OF_A_RUN = frozenset(RunCreateParams.__struct_fields__) - {"stream"}

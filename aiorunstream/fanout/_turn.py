@@ -3,7 +3,7 @@
 import asyncio
 
 from ..errors import AiorunstreamError, StreamProtocolError
-from ..resources import AssistantStream
+from ..helper import AssistantStream
 from ._items import RunFailure, RunResult
 from ._request import RunRequest
 

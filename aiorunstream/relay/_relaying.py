@@ -10,8 +10,8 @@ from starlette.types import Receive, Send
 from .._log import log
 from ..errors import AiorunstreamError, ClientClosedError, InvalidArgumentError, RunStreamError, StreamProtocolError
 from ..events import ErrorEvent
+from ..helper import AssistantStream
 from ..protocol import Frame
-from ..resources import AssistantStream
 from ..sse import encode
 from ..stream import LEARN_SECONDS, RunStream, StreamCall
 from ._browser import Browser

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..errors import AiorunstreamError, InvalidArgumentError
-from ..resources import AssistantStream
+from ..helper import AssistantStream
 from ..stream import RunStream, StreamCall
 from ._problems import problem_of, retry_after
 from ._relaying import Relaying

@@ -2,9 +2,6 @@
 
 from ._pages import AsyncPage, ListCall
 from ._resource import with_response
-from ._text_deltas import TextDeltas
-from ._tool_round import Approve, OnToolError
-from .assistant_stream import AssistantStream
 from .assistants import AsyncAssistants
 from .messages import AsyncMessages
 from .runs import AsyncRuns
@@ -12,8 +9,6 @@ from .steps import AsyncRunSteps
 from .threads import AsyncThreads
 
 __all__ = [
-    "Approve",
-    "AssistantStream",
     "AsyncAssistants",
     "AsyncMessages",
     "AsyncPage",
@@ -21,7 +16,5 @@ __all__ = [
     "AsyncRuns",
     "AsyncThreads",
     "ListCall",
-    "OnToolError",
-    "TextDeltas",
     "with_response",
 ]

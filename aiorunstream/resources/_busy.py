@@ -1,10 +1,9 @@
 """What becomes of a new run where the thread has one that is still active: `if_active`."""
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
-
-import anyio
 
 from ..errors import APIError, BadRequestError, InvalidArgumentError, ThreadBusyError
 from ..retry import poll_delay
@@ -31,7 +30,7 @@ async def when_free(attempt: Callable[[], Awaitable[T]], control: Control, threa
     Raises:
         ThreadBusyError: the thread stayed busy; a note says what was tried.
     """
-    give_up_at = anyio.current_time() + BUSY_SECONDS
+    give_up_at = asyncio.get_running_loop().time() + BUSY_SECONDS
     tries = 0
     while True:
         try:
@@ -41,22 +40,22 @@ async def when_free(attempt: Callable[[], Awaitable[T]], control: Control, threa
                 raise
             busy = error
         tries += 1
-        problem = f"waited {BUSY_SECONDS:g} s for the active run"
-        freed = False
-        with anyio.CancelScope(deadline=give_up_at):
-            try:
+        try:
+            async with asyncio.timeout_at(give_up_at):
                 await _free(control, thread_id, busy, tries, cancel=if_active == "cancel")
-                freed = True
-            except APIError as error:
-                problem = f"the active run could not be waited for: {error}"
-        if not freed:
-            busy.add_note(problem)
-            raise busy
+        except APIError as error:
+            problem = f"the active run could not be waited for: {error}"
+        except TimeoutError:
+            problem = f"waited {BUSY_SECONDS:g} s for the active run"
+        else:
+            continue
+        busy.add_note(problem)
+        raise busy
 
 
 async def _free(control: Control, thread_id: str, busy: ThreadBusyError, tries: int, *, cancel: bool) -> None:
     if tries > 1:  # somebody else was faster, or the server is slow to see that its run is over
-        await anyio.sleep(poll_delay(tries - 1, {}))
+        await asyncio.sleep(poll_delay(tries - 1, {}))
     run_id = busy.run_id or await _active_run(control, thread_id)
     if run_id is None:
         return

@@ -1,9 +1,8 @@
 """Looking at a run until it is where it should be."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
-
-import anyio
 
 from ..backends import Answer
 from ..errors import APIError
@@ -36,7 +35,7 @@ async def poll_run(look: Look, *, until: Callable[[Run], bool], over_outages: bo
             if until(answer.data):
                 return answer.data
             headers = answer.headers
-        await anyio.sleep(poll_delay(attempt, headers or {}, random.random()))  # noqa: S311  # it spreads looks
+        await asyncio.sleep(poll_delay(attempt, headers or {}, random.random()))  # noqa: S311  # it spreads looks
 
 
 def has_stopped(run: Run) -> bool:

@@ -4,11 +4,11 @@ No server de-duplicates runs, so nothing is ever sent again. A new run carries a
 need none, since the run itself shows whether it still waits for them.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar, cast
 
-import anyio
 import msgspec
 
 from ..errors import APIError, APIStatusError, InvalidArgumentError, RunOutcomeUnknownError
@@ -56,7 +56,7 @@ async def send_or_find(call: Call[Run], send: Callable[[Call[Run]], Awaitable[T]
         return found
     if isinstance(unknown, RunOutcomeUnknownError):
         unknown.looked = True
-    unknown.add_note("the server was asked, and knew nothing of it yet")
+    unknown.add_note("it was looked for, and nothing was found yet")
     raise unknown
 
 
@@ -75,7 +75,7 @@ def _mark(call: Call[Run], marker: str) -> Call[Run]:
 async def _look(call: Call[Run], marker: str, control: Control) -> Run | None:
     for look in range(_LOOKS):
         if look:
-            await anyio.sleep(_BETWEEN_LOOKS)  # the request may still be on its way
+            await asyncio.sleep(_BETWEEN_LOOKS)  # the request may still be on its way
         found = await (_find(call, marker, control) if call.operation is CREATE_RUN else _moved_on(call, control))
         if found is not None:
             return found

@@ -1,12 +1,11 @@
 """How runs are begun on a thread: streamed, plain, or with their text and tools taken care of."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import UNSET, UnsetType
 
 from ..backends import Backend
-from ..handler import AssistantEventHandler
 from ..models import (
     AssistantResponseFormatOption,
     AssistantTool,
@@ -20,12 +19,14 @@ from ..options import RecoverPolicy, RequestOptions
 from ..params import JSONMapping, MessageCreateParams, ReasoningEffort, RunCreateParams
 from ..protocol import OnErrorEvent
 from ..stream import RunStream, StreamCall
-from ..tools import ToolSet
 from ._busy import IfActive
 from ._resource import Resource, include_query, must_not_stream, must_stream
 from ._streams import Manner, Streams
-from ._tool_round import Approve, OnToolError
-from .assistant_stream import AssistantStream
+
+if TYPE_CHECKING:
+    from ..handler import AssistantEventHandler
+    from ..helper import Approve, AssistantStream, OnToolError
+    from ..tools import ToolSet
 
 
 class RunCreation(Resource):
@@ -95,7 +96,7 @@ class RunCreation(Resource):
             APIConnectionError: on opening: the request surely never reached the server.
             APITimeoutError: on opening: not connected, or no stream slot came free, within `Timeouts.connect`.
             RunOutcomeUnknownError: on opening: it may have, and was not answered. It is not sent again; with
-                `RetryPolicy(reconcile=True)` the server was asked for the run before.
+                `RetryPolicy(reconcile=True)` the run was looked for before.
             ClientClosedError: the client is closed.
             StreamProtocolError: on opening, for a 200 that is no event stream.
 
@@ -150,21 +151,21 @@ class RunCreation(Resource):
         response_format: AssistantResponseFormatOption | JSONMapping | None | UnsetType = UNSET,
         temperature: float | None | UnsetType = UNSET,
         tool_choice: AssistantToolChoiceOption | JSONMapping | None | UnsetType = UNSET,
-        tools: ToolSet | Sequence[AssistantTool | JSONMapping] | None | UnsetType = UNSET,
+        tools: "ToolSet | Sequence[AssistantTool | JSONMapping] | None | UnsetType" = UNSET,
         top_p: float | None | UnsetType = UNSET,
         truncation_strategy: TruncationStrategy | JSONMapping | None | UnsetType = UNSET,
         on_error_event: OnErrorEvent | None = None,
         cancel_on_exit: bool | None = None,
         recover: RecoverPolicy | bool | None = None,
         if_active: IfActive = "error",
-        event_handler: AssistantEventHandler | None = None,
-        on_tool_error: OnToolError = "report",
+        event_handler: "AssistantEventHandler | None" = None,
+        on_tool_error: "OnToolError" = "report",
         tool_timeout: float | None = 60.0,
         max_concurrent_tools: int = 8,
         max_rounds: int = 16,
-        approve: Approve | None = None,
+        approve: "Approve | None" = None,
         options: RequestOptions | None = None,
-    ) -> AssistantStream:
+    ) -> "AssistantStream":
         """Starts a run on a thread, for its text, its final objects, and its functions called; see `AssistantStream`.
 
             async with client.threads.runs.stream(thread.id, assistant_id="asst_1", tools=ToolSet([search])) as stream:
@@ -177,6 +178,9 @@ class RunCreation(Resource):
 
         The other parameters, and the errors, as `create_stream`; nothing is sent before the stream is entered.
         """
+        from ..helper import AssistantStream  # noqa: PLC0415  # a quarter of what a client takes to import
+        from ..tools import ToolSet  # noqa: PLC0415
+
         call = self.create_stream(
             thread_id,
             assistant_id=assistant_id,

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -25,10 +25,13 @@ from ..params import (
 )
 from ..protocol import OnErrorEvent
 from ..retry import RetryPolicy
-from ..stream import LEARN_SECONDS, LEAVE_SECONDS, Delivered, Recovery, RunStream, StreamCall, found_stream
+from ..stream import LEARN_SECONDS, LEAVE_SECONDS, Delivered, RunStream, StreamCall, found_stream
 from ._busy import IfActive, check_if_active, when_free
 from ._control import Control, Keeper, Looking
 from ._reconcile import can_reconcile, send_or_find
+
+if TYPE_CHECKING:
+    from ..stream._recovery import Recovery
 
 T = TypeVar("T")
 
@@ -145,7 +148,9 @@ class Streams:
         thread_id, run_id = call.ids.get("thread_id"), call.ids.get("run_id")
         until = float("inf")
 
-        def recovery(policy: RecoverPolicy) -> Recovery:
+        def recovery(policy: RecoverPolicy) -> "Recovery":
+            from ..stream._recovery import Recovery  # noqa: PLC0415  # only who wants it pays for it
+
             return Recovery(control, policy, self._delivered, run_id, until=until)
 
         def submit(

@@ -1,10 +1,10 @@
 """Runs of a thread, streamed or plain."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
-import anyio
 from msgspec import UNSET, UnsetType
 
 from ..errors import APITimeoutError
@@ -92,8 +92,13 @@ class AsyncRuns(RunCreation):
             APIError: a look failed; see `aiorunstream.errors`.
         """
         call = make_call(RETRIEVE_RUN, {"thread_id": thread_id, "run_id": run_id}, options=options)
-        with anyio.move_on_after(timeout):
-            return await poll_run(lambda: self._answer(call), until=has_stopped)
+        clock = asyncio.timeout(timeout)
+        try:
+            async with clock:
+                return await poll_run(lambda: self._answer(call), until=has_stopped)
+        except TimeoutError:
+            if not clock.expired():  # somebody else's, such as an api_key callable's
+                raise
         raise APITimeoutError(f"run {run_id} had not stopped after {timeout:g} s", reason="timeout")
 
     async def cancel(self, run_id: str, *, thread_id: str, options: RequestOptions | None = None) -> Run:

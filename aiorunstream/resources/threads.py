@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import UNSET, UnsetType
 
 from ..backends import Backend
-from ..handler import AssistantEventHandler
 from ..models import (
     AssistantResponseFormatOption,
     AssistantTool,
@@ -38,13 +37,15 @@ from ..params import (
 )
 from ..protocol import OnErrorEvent
 from ..stream import RunStream, StreamCall
-from ..tools import ToolSet
 from ._resource import Resource, must_not_stream, must_stream
 from ._streams import Manner, Streams
-from ._tool_round import Approve, OnToolError
-from .assistant_stream import AssistantStream
 from .messages import AsyncMessages
 from .runs import AsyncRuns
+
+if TYPE_CHECKING:
+    from ..handler import AssistantEventHandler
+    from ..helper import Approve, AssistantStream, OnToolError
+    from ..tools import ToolSet
 
 
 class AsyncThreads(Resource):
@@ -171,21 +172,24 @@ class AsyncThreads(Resource):
         temperature: float | None | UnsetType = UNSET,
         tool_choice: AssistantToolChoiceOption | JSONMapping | None | UnsetType = UNSET,
         tool_resources: ToolResources | JSONMapping | None | UnsetType = UNSET,
-        tools: ToolSet | Sequence[AssistantTool | JSONMapping] | None | UnsetType = UNSET,
+        tools: "ToolSet | Sequence[AssistantTool | JSONMapping] | None | UnsetType" = UNSET,
         top_p: float | None | UnsetType = UNSET,
         truncation_strategy: TruncationStrategy | JSONMapping | None | UnsetType = UNSET,
         on_error_event: OnErrorEvent | None = None,
         cancel_on_exit: bool | None = None,
         recover: RecoverPolicy | bool | None = None,
-        event_handler: AssistantEventHandler | None = None,
-        on_tool_error: OnToolError = "report",
+        event_handler: "AssistantEventHandler | None" = None,
+        on_tool_error: "OnToolError" = "report",
         tool_timeout: float | None = 60.0,
         max_concurrent_tools: int = 8,
         max_rounds: int = 16,
-        approve: Approve | None = None,
+        approve: "Approve | None" = None,
         options: RequestOptions | None = None,
-    ) -> AssistantStream:
+    ) -> "AssistantStream":
         """Makes a thread and starts a run on it, as `runs.stream` does on a thread that is there."""
+        from ..helper import AssistantStream  # noqa: PLC0415  # a quarter of what a client takes to import
+        from ..tools import ToolSet  # noqa: PLC0415
+
         call = self.create_and_run_stream(
             assistant_id=assistant_id,
             thread=thread,

@@ -1,10 +1,10 @@
 """A run's events in the hands of their reader: opened, iterated, recovered, left."""
 
 from ._call import StreamCall
+from ._delivered import Delivered
 from ._found import found_stream
 from ._given import ByteStream, EventSource, RunControl
 from ._leaving import LEARN_SECONDS, LEAVE_SECONDS
-from ._recovery import Delivered, Recovery
 from ._run_stream import FrameIterator, RunStream
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Delivered",
     "EventSource",
     "FrameIterator",
-    "Recovery",
     "RunControl",
     "RunStream",
     "StreamCall",

@@ -1,14 +1,17 @@
 """The stream of a run that is there although nothing ever answered the request for it."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..errors import StreamInterruptedError
 from ..eventlist import EventList
 from ..models import Run
 from ._actions import Submit
 from ._given import RunControl
-from ._recovery import Recovery
 from ._run_stream import RunStream
+
+if TYPE_CHECKING:
+    from ._recovery import Recovery
 
 
 class _NoBody:
@@ -37,7 +40,7 @@ class _NoBody:
 
 
 def found_stream(
-    run: Run, *, control: RunControl, cancel_on_exit: bool, recovery: Recovery, submit: Submit[RunStream]
+    run: Run, *, control: RunControl, cancel_on_exit: bool, recovery: "Recovery", submit: Submit[RunStream]
 ) -> RunStream:
     """A stream of a run without a connection: its events are fetched once it stops, each `synthesized`."""
     return RunStream(

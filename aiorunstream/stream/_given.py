@@ -99,3 +99,7 @@ class RunControl(Protocol):
     def keep(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Does something that must not end with whoever asked for it. Raises `ClientClosedError`, the work not begun."""
         ...
+
+
+class NotRecoveredError(Exception):
+    """What was missed cannot be had; the message says why."""

@@ -22,33 +22,11 @@ from ..models import Message, MessageCreationStepDetails, Run, RunStep
 from ..options import RecoverPolicy
 from ..retry import is_outage, poll_delay
 from ..snapshot import RunSnapshot
-from ._given import RunControl
+from ._delivered import Delivered
+from ._given import NotRecoveredError, RunControl
 
-_MOST_WAITING = 1_000
 _LOOKS_FOR_PROGRESS = 5
 """How often a run is looked at that shows the stop which was delivered before: a server may be slow to see it go on."""
-
-
-class NotRecoveredError(Exception):
-    """What was missed cannot be had; the message says why."""
-
-
-class Delivered:
-    """What the readers of streams have had of runs that wait for tool outputs: such a run goes on in another stream."""
-
-    def __init__(self) -> None:
-        self._runs: dict[str, RunSnapshot] = {}
-
-    def keep(self, run_id: str, snapshot: RunSnapshot) -> None:
-        """Remembers a run until it goes on; of a thousand others, the oldest is forgotten."""
-        self._runs.pop(run_id, None)
-        self._runs[run_id] = snapshot
-        if len(self._runs) > _MOST_WAITING:
-            del self._runs[next(iter(self._runs))]
-
-    def take(self, run_id: str | None) -> RunSnapshot:
-        """What was remembered of that run, or nothing yet."""
-        return self._runs.pop(run_id or "", None) or RunSnapshot()
 
 
 class Recovery:
@@ -79,7 +57,7 @@ class Recovery:
         self._goes_on = run_id is not None
         self._until = until
         self._delivered = delivered
-        self.snapshot = delivered.take(run_id)
+        self.snapshot = delivered.take(run_id) or RunSnapshot()
         self._deadline: float | None = None
         self._scope: anyio.CancelScope | None = None
 

@@ -11,7 +11,7 @@ import logging
 import warnings
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
 
 from .._log import log
 from ..errors import ClientClosedError, StreamBusyError, StreamClosedError, StreamError
@@ -19,11 +19,13 @@ from ..eventlist import EventList
 from ..events import AssistantStreamEvent, RunEvent
 from ..models import ACTIVE_RUN_STATUSES
 from ..protocol import Frame
-from ..snapshot import RunSnapshot
 from ._actions import RunActions, Submit
-from ._given import ByteStream, EventSource, RunControl
+from ._given import ByteStream, EventSource, NotRecoveredError, RunControl
 from ._leaving import LEAVE_SECONDS, cancel_left_run, learn_run_id
-from ._recovery import NotRecoveredError, Recovery
+
+if TYPE_CHECKING:
+    from ..snapshot import RunSnapshot
+    from ._recovery import Recovery
 
 T = TypeVar("T")
 
@@ -61,7 +63,7 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
         run_id: str | None = None,
         control: RunControl | None = None,
         cancel_on_exit: bool = False,
-        recovery: Recovery | None = None,
+        recovery: "Recovery | None" = None,
         submit: "Submit[RunStream] | None" = None,
     ) -> None:
         super().__init__(body, protocol, thread_id, run_id)
@@ -177,7 +179,7 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
     # -- recovering -------------------------------------------------------------------------------------------------
 
     @property
-    def delivered(self) -> RunSnapshot | None:
+    def delivered(self) -> "RunSnapshot | None":
         """What this stream, and those before it of the same run, have delivered; None unless it recovers."""
         return None if self._recovery is None else self._recovery.snapshot
 
@@ -193,7 +195,7 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
         await self._recover(recovery, kind)
         return await self._read_on(step)  # what was missed; or the same error again
 
-    async def _recover(self, recovery: Recovery, kind: str) -> None:
+    async def _recover(self, recovery: "Recovery", kind: str) -> None:
         """Puts the events that were missed in the place of the bytes that will not come, if they can be had."""
         facts = {"thread_id": self.thread_id, "run_id": self.run_id, "error": kind}
         log(logging.INFO, "recovering a broken stream", events_seen=self.events_seen, **facts)

@@ -19,8 +19,8 @@ from ...errors import EventTooDeepError, RunStreamError, StreamError, StreamProt
 from ...events import REGISTRY, ErrorEvent, RunEvent, UnknownEvent
 from ...models import STOPPING_RUN_STATUSES, ErrorObject, JSONObject, Run
 from ...options import Limits
+from ...plain_json import NotJSONError, as_object, parse
 from ...protocol import Frame, OnErrorEvent
-from ...repair import NotJSONError, as_object, parse
 from ...sse import SSEDecoder, SSEMessage
 from ._json import text_of
 from ._run import BridgedRun

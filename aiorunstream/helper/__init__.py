@@ -1,0 +1,7 @@
+"""The helper stream: the text of a run, its final objects, and its tool calls made. Imported at the first `stream(...)`."""
+
+from ._assistant_stream import AssistantStream
+from ._text_deltas import TextDeltas
+from ._tool_round import Approve, OnToolError
+
+__all__ = ["Approve", "AssistantStream", "OnToolError", "TextDeltas"]
