@@ -175,16 +175,18 @@ class RunProtocol:
     def _decode_ahead(self, entry: Entry, payloads: list[bytes]) -> deque[RunEvent] | None:
         """Decodes the first payloads of a series at once, if nothing is the matter with any; else it does nothing, and returns None."""
         some = payloads[:_AHEAD]
-        if max(map(len, some)) > self._surely_shallow and any(is_deeper(one, self._max_depth) for one in some):
-            return None
+        count, surely_shallow = len(some), self._surely_shallow
         try:
-            starts, ends = [one[0] for one in some], [one[-1] for one in some]
+            for one in some:
+                # No JSON value goes on over a line end between } and {, so that so many values are one a line.
+                if one[0] != _OPEN or one[-1] != _CLOSE:
+                    return None
+                if len(one) > surely_shallow and is_deeper(one, self._max_depth):
+                    return None
             found = entry.decode_lines(b"\n".join(some))
         except (*UNDECODABLE, IndexError):
             return None
-        # No JSON value goes on over a line end between } and {, so that so many values are one a line.
-        count = len(some)
-        if not len(found) == starts.count(_OPEN) == ends.count(_CLOSE) == count:
+        if len(found) != count:
             return None
         if count < len(payloads):
             del payloads[:count]
