@@ -240,11 +240,18 @@ async def nobody_reads(base_url: str, probe: Probe) -> Figures:
 
 async def official(base_url: str, probe: Probe) -> Figures:
     """The official async client, each stream read in a task."""
-    from openai import AsyncOpenAI, AsyncStream  # noqa: PLC0415  # not everybody has it
+    from openai import (  # noqa: PLC0415  # not everybody has it
+        DEFAULT_CONNECTION_LIMITS,
+        AsyncOpenAI,
+        AsyncStream,
+        DefaultAsyncHttpxClient,
+    )
     from openai.types.beta import AssistantStreamEvent  # noqa: PLC0415
 
     warnings.simplefilter("ignore", DeprecationWarning)
-    async with AsyncOpenAI(base_url=base_url, api_key="none", timeout=300, max_retries=0) as client:
+    no_limits = type(DEFAULT_CONNECTION_LIMITS)(max_connections=None)  # it has 1,000, as it comes
+    unlimited = DefaultAsyncHttpxClient(limits=no_limits, timeout=300)
+    async with AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0, http_client=unlimited) as client:
 
         async def read(key: str) -> None:
             stream: AsyncStream[AssistantStreamEvent] = await client.beta.threads.runs.create(  # pyright: ignore[reportDeprecated]

@@ -19,16 +19,17 @@ from server_client import until
 from aiorunstream import (
     AsyncClient,
     BadRequestError,
+    ConfigurationError,
     NotFoundError,
     RateLimitError,
-    RequestOptions,
     RunOutcomeUnknownError,
     ThreadBusyError,
     UnsupportedParameterError,
 )
 from aiorunstream.backends import _answers
 from aiorunstream.backends.responses import ResponsesBackend, ThreadMode
-from aiorunstream.backends.responses._operations import RETRIEVE_RESPONSE, native_call
+from aiorunstream.operations import make_call
+from aiorunstream.responses_operations import RETRIEVE_RESPONSE
 from aiorunstream.server import (
     CallTool,
     Fault,
@@ -36,6 +37,12 @@ from aiorunstream.server import (
 )
 
 # -- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_a_dialect_of_run_streams_is_refused() -> None:
+    backend = ResponsesBackend("http://127.0.0.1:1/v1", threads="replay", assistants=ASSISTANTS)
+    with pytest.raises(ConfigurationError, match="dialect"):
+        AsyncClient(backend=backend, api_key="", dialect="astra")
 
 
 async def test_what_cannot_be_mapped_is_refused_and_nothing_is_sent() -> None:
@@ -147,7 +154,7 @@ async def test_a_server_without_conversations_says_what_to_use() -> None:
 
 
 async def test_a_404_of_the_bridge_is_not_the_end_of_the_protocol() -> None:
-    call = native_call(RETRIEVE_RESPONSE, {"response_id": "resp_1"}, options=RequestOptions())
+    call = make_call(RETRIEVE_RESPONSE, {"response_id": "resp_1"})
     error = _answers.status_error(call, host="api.openai.com", status=404, headers={}, body="{}", retry_after=None)
     assert type(error) is NotFoundError
 

@@ -83,7 +83,9 @@ class ResponsesBackend:
         return self._server.base_url
 
     def start(self, settings: Settings) -> None:
-        """Is called by the client this backend belongs to."""
+        """Is called by the client this backend belongs to. Raises `ConfigurationError` for a dialect of run streams."""
+        if settings.dialect is not None:
+            raise ConfigurationError("dialect must be None with ResponsesBackend: responses are no run streams")
         self._server.start(settings)
 
     async def call(self, call: Call[T]) -> Answer[T]:
