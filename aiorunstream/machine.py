@@ -6,17 +6,14 @@
         events += machine.take(item)
     events += machine.finish()    # completed; or requires_action, then `submit`, `work` and the engine again
 
-Rules of this file: an event's object is in the store before the event is returned; a run that is being cancelled, or
-is over, hears nothing more; nothing of a run stays open when it is over. The pieces of an answer are joined, and
-kept, once their message or step ends. A deleted thread's run ends as any other, only out of sight.
+Rules of this file: a run that is being cancelled, or is over, hears nothing more; nothing of a run stays open when it is
+over. The pieces of an answer are joined, and kept, once their message or step ends. A deleted thread's run ends as any
+other, only out of sight.
 """
-
-import msgspec
 
 from .calls import CallsDraft
 from .drafts import MessageDraft
 from .engine import Turn
-from .events import REGISTRY, AssistantStreamEvent
 from .intake import StoreError, invalid
 from .items import (
     AskApproval,
@@ -44,33 +41,25 @@ from .items import (
     UseTool,
 )
 from .models import (
-    TERMINAL_RUN_STATUSES,
     ErrorObject,
     IncompleteDetails,
     LastError,
-    Message,
     MessageCreation,
     MessageCreationStepDetails,
     MessageDeltaEvent,
-    MessageIncompleteDetails,
     RequiredActionMCPToolCall,
     Run,
-    RunStep,
     RunStepDeltaEvent,
-    StepDetails,
     ToolCallsStepDetails,
     TruncationStrategy,
     Usage,
 )
 from .outputs import SubmitParams, not_waiting, read_approvals, read_outputs, too_late
+from .run_objects import Events, RunObjects, event_of
 from .spent import add_usage
 from .store import Store
 
-Events = tuple[AssistantStreamEvent, ...]
-
-_RUN_TIMES = {"completed": "completed_at", "failed": "failed_at", "cancelled": "cancelled_at"}
 _ASKS: dict[type[object], bool] = {CallTool: False, AskApproval: True}  # for leave, or for an output
-_STEP_TIMES = {**_RUN_TIMES, "expired": "expired_at"}
 
 
 class RunMachine:
@@ -78,44 +67,41 @@ class RunMachine:
 
     def __init__(self, store: Store, run: Run) -> None:
         self._store = store
-        self._record = store.record(run.thread_id)
-        self._steps = self._record.steps_of(run.id)
-        self._assistant = store.retrieve_assistant(run.assistant_id or "")
-        self._id = run.id
+        self._objects = RunObjects(store, run)
         self._message: MessageDraft | None = None
         self._calls: CallsDraft | None = None
-        self._usage: Usage | None = None  # shown once the run is over
 
     @property
     def run(self) -> Run:
         """The run as it is now."""
-        return self._record.runs.get(self._id)
+        return self._objects.run
 
     @property
     def spent(self) -> Usage | None:
         """What the run has spent so far; it says so itself only once it is over."""
-        return self._usage
+        return self._objects.spent
 
     def turn(self) -> Turn:
         """What the engine is to answer now."""
-        run, messages = self.run, self._record.messages.all()
+        objects = self._objects
+        run, messages = objects.run, objects.record.messages.all()
         strategy = run.truncation_strategy or TruncationStrategy()
         if strategy.type == "last_messages" and strategy.last_messages is not None:
             messages = messages[-strategy.last_messages :]
-        return Turn(self._assistant, run, messages, self._steps.all())
+        return Turn(objects.assistant, run, messages, objects.steps.all())
 
     # -- the way of a run --------------------------------------------------------------------------------------------
 
     def start(self, *, thread_is_new: bool = False) -> Events:
         """The run's first events; `thread.created` before them where the thread was made for it."""
-        first = (_event("thread.created", self._record.thread),) if thread_is_new else ()
-        return (*first, _event("thread.run.created", self.run), _event("thread.run.queued", self.run))
+        first = (event_of("thread.created", self._objects.record.thread),) if thread_is_new else ()
+        return (*first, event_of("thread.run.created", self.run), event_of("thread.run.queued", self.run))
 
     def work(self) -> Events:
         """The run is taken up: from now on it hears what the engine says."""
         if self.run.status != "queued":
             return ()
-        return (self._change("in_progress", started_at=self._store.now()),)
+        return (self._objects.change("in_progress", started_at=self._store.now()),)
 
     def take(self, item: Item) -> Events:
         """Hears one item of the engine.
@@ -145,7 +131,7 @@ class RunMachine:
             case Cancel():
                 return (*self.cancel(), *self.settle())
             case SendError():
-                return (_event("error", ErrorObject(item.message, item.type, item.code, item.param)),)
+                return (event_of("error", ErrorObject(item.message, item.type, item.code, item.param)),)
             case Pause():  # whoever drives the run waits
                 return ()
         raise ValueError(f"an engine cannot say a {type(item).__name__}")
@@ -156,9 +142,9 @@ class RunMachine:
             return ()
         events = (*self._end_message("completed"), *self._end_own_tools())
         if (calls := self._calls) is None:
-            return (*events, self._change("completed"))
-        self._steps.put(msgspec.structs.replace(self._steps.get(calls.step_id), step_details=calls.details()))
-        return (*events, self._change("requires_action", required_action=calls.required_action()))
+            return (*events, self._objects.change("completed"))
+        self._objects.change_step(calls.step_id, step_details=calls.details())
+        return (*events, self._objects.change("requires_action", required_action=calls.required_action()))
 
     def submit(self, params: SubmitParams) -> Events:
         """Takes the outputs of all calls the run waits for, or what was decided of them; it is queued again.
@@ -177,8 +163,10 @@ class RunMachine:
         else:
             outputs = read_outputs(calls.waiting, params)
         self._calls = None
-        done = self._end_step(calls.step_id, "completed", usage=calls.usage, step_details=calls.details(outputs))
-        return (done, self._change("queued", required_action=None))
+        done = self._objects.end_step(
+            calls.step_id, "completed", usage=calls.usage, step_details=calls.details(outputs)
+        )
+        return (done, self._objects.change("queued", required_action=None))
 
     def cancel(self) -> Events:
         """The run is to be cancelled: it hears nothing more, and waits for `settle`.
@@ -189,19 +177,19 @@ class RunMachine:
         run = self.run
         if run.is_terminal or run.status == "cancelling":
             raise not_cancellable(run)
-        return (self._change("cancelling", required_action=None),)
+        return (self._objects.change("cancelling", required_action=None),)
 
     def settle(self) -> Events:
         """A run that is being cancelled is cancelled."""
         if self.run.status != "cancelling":
             return ()
-        return (*self._end_all("cancelled", "run_cancelled"), self._change("cancelled"))
+        return (*self._end_all("cancelled", "run_cancelled"), self._objects.change("cancelled"))
 
     def expire(self) -> Events:
         """The run's time is over."""
         if self.run.is_terminal:
             return ()
-        return (*self._end_all("expired", "run_expired"), self._change("expired", required_action=None))
+        return (*self._end_all("expired", "run_expired"), self._objects.change("expired", required_action=None))
 
     # -- what the engine says ----------------------------------------------------------------------------------------
 
@@ -227,23 +215,12 @@ class RunMachine:
         return (*events, *told_by(delta))
 
     def _open_message(self, id: str | None = None) -> tuple[MessageDraft, Events]:
-        message = Message(
-            id or self._store.new_id("msg"),
-            created_at=self._store.now(),
-            thread_id=self._record.id,
-            status="in_progress",
-            role="assistant",
-            assistant_id=self._assistant.id,
-            run_id=self._id,
-            attachments=(),
-            metadata={},
-        )
+        message = self._objects.new_message(id)
         ended = self._end_own_tools()
-        step, events = self._open_step("message_creation", MessageCreationStepDetails(MessageCreation(message.id)))
-        self._record.messages.put(message)
+        details = MessageCreationStepDetails(MessageCreation(message.id))
+        step, events = self._objects.open_step("message_creation", details)
         self._message = MessageDraft(step.id, message)
-        made = (_event("thread.message.created", message), _event("thread.message.in_progress", message))
-        return self._message, (*ended, *events, *made)
+        return self._message, (*ended, *events, *self._objects.open_message(message))
 
     def _call(self, item: CallTool | RunCode | SearchFiles | UseTool | AskApproval) -> Events:
         known = item.call.get("id") if isinstance(item, UseTool) else item.id
@@ -252,7 +229,7 @@ class RunMachine:
             self._calls.check(id, asks=_ASKS.get(type(item)))
         events = self._end_message("completed")
         if (calls := self._calls) is None:
-            step, opened = self._open_step("tool_calls", ToolCallsStepDetails())
+            step, opened = self._objects.open_step("tool_calls", ToolCallsStepDetails())
             calls = self._calls = CallsDraft(step.id)
             events = (*events, *opened)
         match item:
@@ -284,7 +261,7 @@ class RunMachine:
         return told_by(delta) if item.text else ()
 
     def _spend(self, usage: Usage) -> Events:
-        self._usage = add_usage(self._usage, usage)
+        self._objects.spent = add_usage(self._objects.spent, usage)
         if (spender := self._message or self._calls) is not None:
             spender.spend(usage)
         return ()
@@ -293,14 +270,14 @@ class RunMachine:
         # Steps do not know the code "invalid_prompt".
         step_code = "server_error" if failure.code == "invalid_prompt" else failure.code
         ended = self._end_all("failed", "run_failed", LastError(step_code, failure.message))
-        return (*ended, self._change("failed", last_error=LastError(failure.code, failure.message)))
+        return (*ended, self._objects.change("failed", last_error=LastError(failure.code, failure.message)))
 
     def _break_off(self, item: BreakOff) -> Events:
         # Messages know the reason "content_filter", and runs do not; the other way round with the two limits.
         filtered = item.reason == "content_filter"
         details = IncompleteDetails(None if filtered else item.reason)
         ended = self._end_all("incomplete", "content_filter" if filtered else "max_tokens")
-        return (*ended, self._change("incomplete", incomplete_details=details))
+        return (*ended, self._objects.change("incomplete", incomplete_details=details))
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
@@ -315,7 +292,7 @@ class RunMachine:
             return events
         self._calls = None
         step_status = status if status != "incomplete" else "cancelled" if calls.waiting else "completed"
-        step = self._end_step(
+        step = self._objects.end_step(
             calls.step_id, step_status, usage=calls.usage, step_details=calls.details(), last_error=error
         )
         return (*events, step)
@@ -325,59 +302,16 @@ class RunMachine:
         if (calls := self._calls) is None or calls.waiting:
             return ()
         self._calls = None
-        return (self._end_step(calls.step_id, "completed", usage=calls.usage, step_details=calls.details()),)
+        return (self._objects.end_step(calls.step_id, "completed", usage=calls.usage, step_details=calls.details()),)
 
     def _end_message(self, step_status: str, reason: str | None = None, error: LastError | None = None) -> Events:
         """Ends the message that is open, if one is, and its step; with a reason it ends incomplete."""
         if (draft := self._message) is None:
             return ()
         self._message = None
-        now, messages = self._store.now(), self._record.messages
-        kept = messages.find(draft.message.id)  # its metadata may have changed, and it may have been deleted
-        message = msgspec.structs.replace(
-            kept or draft.message,
-            status="completed" if reason is None else "incomplete",
-            content=draft.content(),
-            completed_at=now if reason is None else None,
-            incomplete_at=None if reason is None else now,
-            incomplete_details=None if reason is None else MessageIncompleteDetails(reason),
-        )
-        if kept is not None:
-            messages.put(message)
-        step = self._end_step(draft.step_id, step_status, usage=draft.usage, last_error=error)
-        return (_event(f"thread.message.{message.status}", message), step)
-
-    # -- objects -----------------------------------------------------------------------------------------------------
-
-    def _change(self, status: str, **changes: object) -> AssistantStreamEvent:
-        """Gives the run another status, and what comes with it."""
-        if status in TERMINAL_RUN_STATUSES:
-            changes.update(expires_at=None, usage=self._usage)
-        if (time := _RUN_TIMES.get(status)) is not None:
-            changes[time] = self._store.now()
-        run = self._record.runs.put(msgspec.structs.replace(self.run, status=status, **changes))
-        return _event(f"thread.run.{status}", run)
-
-    def _open_step(self, kind: str, details: StepDetails) -> tuple[RunStep, Events]:
-        step = RunStep(
-            self._store.new_id("step"),
-            created_at=self._store.now(),
-            assistant_id=self._assistant.id,
-            thread_id=self._record.id,
-            run_id=self._id,
-            type=kind,
-            status="in_progress",
-            step_details=details,
-            metadata={},
-            expires_at=self.run.expires_at,
-        )
-        self._steps.put(step)
-        return step, (_event("thread.run.step.created", step), _event("thread.run.step.in_progress", step))
-
-    def _end_step(self, id: str, status: str, **changes: object) -> AssistantStreamEvent:
-        changes[_STEP_TIMES[status]] = self._store.now()
-        step = self._steps.put(msgspec.structs.replace(self._steps.get(id), status=status, **changes))
-        return _event(f"thread.run.step.{status}", step)
+        message = self._objects.end_message(draft.message, draft.content(), reason)
+        step = self._objects.end_step(draft.step_id, step_status, usage=draft.usage, last_error=error)
+        return (message, step)
 
 
 def not_cancellable(run: Run) -> StoreError:
@@ -385,14 +319,10 @@ def not_cancellable(run: Run) -> StoreError:
     return invalid(f"Cannot cancel run with status '{run.status}'.")
 
 
-def _event(name: str, data: object) -> AssistantStreamEvent:
-    return REGISTRY[name].around(data)
-
-
 def told_by(*found: MessageDeltaEvent | RunStepDeltaEvent | None) -> Events:
     """The events that tell of what was said; nothing said, nothing told."""
     return tuple(
-        _event("thread.message.delta" if isinstance(delta, MessageDeltaEvent) else "thread.run.step.delta", delta)
+        event_of("thread.message.delta" if isinstance(delta, MessageDeltaEvent) else "thread.run.step.delta", delta)
         for delta in found
         if delta is not None
     )

@@ -3,7 +3,7 @@
 from typing import Any, get_args
 
 import pytest
-from test_machine import Bench
+from machine_bench import Bench
 
 from aiorunstream.azure import AzureToolCall, FabricDataAgentToolCall, azure_tool_call, url_citation
 from aiorunstream.items import AskApproval, CallTool, UseTool

@@ -1,9 +1,10 @@
-"""Leaving a stream whose run is to end with it, and `cancel_run`: what the server sees, and how long it takes."""
+"""Leaving a stream whose run is to end with it: what the server sees, and how long it takes."""
 
 import asyncio
 import logging
 
 import pytest
+from cancel_server import CANCELLED, a_client, cancels, left_after_one, streaming
 from raw_server import (
     COMPLETED,
     CREATED,
@@ -12,8 +13,8 @@ from raw_server import (
     Peer,
     RawServer,
     answer,
+    answering,
     chunk,
-    client_of,
     event,
     events_of,
     run_json,
@@ -22,58 +23,7 @@ from raw_server import (
 )
 from server_client import until
 
-from aiorunstream import (
-    APIStatusError,
-    AsyncClient,
-    BadRequestError,
-    ClientClosedError,
-    RetryPolicy,
-    RunStream,
-    StreamClosedError,
-    StreamError,
-    StreamInterruptedError,
-    Timeouts,
-)
-
-CANCELLED = answer(200, run_json("cancelling"))
-
-
-def streaming(*events: bytes, cancel: bytes = CANCELLED, wait: float = 0.0, end: str = "open") -> RawServer:
-    """A server that streams these events, `wait` seconds after the head, and answers a cancel on any connection."""
-
-    async def script(peer: Peer) -> None:
-        while (request := await peer.request()) is not None:
-            if "/cancel " in request.line:
-                await peer.send(cancel)
-                continue
-            await peer.send(STREAM_HEAD)
-            await asyncio.sleep(wait)
-            await peer.send(*map(chunk, events))
-            if end == "rst":
-                await asyncio.sleep(0.05)
-                peer.rst()
-                return
-
-    return RawServer(script)
-
-
-def cancels(server: RawServer) -> int:
-    return sum("/threads/thread_raw/runs/run_raw/cancel " in request.line for request in server.requests)
-
-
-def a_client(server: RawServer, *, cancel_on_exit: bool = True, attempts: int = 1) -> AsyncClient:
-    return AsyncClient(
-        base_url=server.base_url,
-        timeouts=Timeouts(connect=2, first_event=2, idle=1),
-        retry=RetryPolicy(attempts=attempts),
-        cancel_on_exit=cancel_on_exit,
-    )
-
-
-async def left_after_one(client: AsyncClient) -> RunStream:
-    async with start(client) as stream:
-        await anext(stream)
-    return stream
+from aiorunstream import AsyncClient, RunStream, StreamClosedError, StreamInterruptedError
 
 
 async def test_leaving_early_closes_the_socket_and_cancels_the_run_once() -> None:
@@ -208,189 +158,6 @@ async def test_a_client_that_is_closed_first_cancels_the_runs_of_its_open_stream
         assert cancels(server) == 1
 
 
-# -- cancel_run --------------------------------------------------------------------------------------------------------
-
-
-async def test_cancel_run_asks_and_the_stream_goes_on_to_its_end() -> None:
-    told = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        while (request := await peer.request()) is not None:
-            if "/cancel " in request.line:
-                await peer.send(CANCELLED)
-                told.set()
-            else:
-                await peer.send(STREAM_HEAD, chunk(CREATED))
-                await told.wait()
-                await peer.send(chunk(event("thread.run.cancelled", run_json("cancelled"))))
-
-    async with RawServer(script) as server, a_client(server) as client:
-        async with start(client) as stream:
-            await anext(stream)
-            run = await stream.cancel_run()
-            assert run.status == "cancelling"
-            await events_of(stream)
-        assert stream.outcome == "cancelled"
-        again = await stream.cancel_run()
-        assert (again.status, cancels(server)) == ("cancelled", 1)
-
-
-async def test_cancel_run_and_leaving_at_once_cancel_once() -> None:
-    async with streaming(CREATED) as server, a_client(server) as client:
-        async with start(client) as stream:
-            await anext(stream)
-            await stream.cancel_run()
-        assert cancels(server) == 1
-
-
-async def test_cancel_run_before_the_run_is_known_says_so() -> None:
-    async with streaming(CREATED, wait=1) as server, client_of(server) as client:
-        stream = await start(client)
-        with pytest.raises(StreamError, match="which run it is") as caught:
-            await stream.cancel_run()
-        assert caught.value.thread_id == "thread_raw"
-        await stream.aclose()
-
-
-async def test_cancel_run_raises_what_the_server_says() -> None:
-    refusal = answer(400, {"error": {"message": "Cannot cancel run with status 'completed'."}})
-    async with streaming(CREATED, cancel=refusal) as server, a_client(server, cancel_on_exit=False) as client:
-        stream = await start(client)
-        await anext(stream)
-        with pytest.raises(BadRequestError, match="Cannot cancel"):
-            await stream.cancel_run()
-        await stream.aclose()
-
-
-async def test_a_cancelled_cancel_run_still_reaches_the_server() -> None:
-    async def script(peer: Peer) -> None:
-        while (request := await peer.request()) is not None:
-            if "/cancel " in request.line:
-                await asyncio.sleep(0.1)
-                await peer.send(CANCELLED)
-            else:
-                await peer.send(STREAM_HEAD, chunk(CREATED))
-
-    async with RawServer(script) as server, a_client(server, cancel_on_exit=False) as client:
-        stream = await start(client)
-        await anext(stream)
-        task = asyncio.create_task(stream.cancel_run())
-        await asyncio.sleep(0.02)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await until(lambda: cancels(server) == 1, 1)
-        await stream.aclose()
-        assert cancels(server) == 1
-
-
-# -- while it is being opened ------------------------------------------------------------------------------------------
-
-
-async def test_a_cancelled_opening_waits_for_the_answer_and_cancels_its_run() -> None:
-    async def script(peer: Peer) -> None:
-        while (request := await peer.request()) is not None:
-            if "/cancel " in request.line:
-                await peer.send(CANCELLED)
-            else:
-                await asyncio.sleep(0.2)
-                await peer.send(STREAM_HEAD, chunk(CREATED))
-
-    async with RawServer(script) as server, a_client(server) as client:
-        task = asyncio.create_task(start(client))
-        await server.seen(1)
-        await until(lambda: server.posts == 1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert cancels(server) == 1
-
-
-async def test_a_cancelled_opening_that_waits_to_be_sent_again_sends_nothing_more() -> None:
-    later = answer(429, {"error": {"message": "slow down"}}, {"Retry-After": "0.3"})
-    async with RawServer(lambda peer: _answer_all(peer, later)) as server, a_client(server, attempts=3) as client:
-        task = asyncio.create_task(start(client))
-        await until(lambda: server.posts == 1)
-        await asyncio.sleep(0.05)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await asyncio.sleep(0.5)
-        assert server.posts == 1
-
-
-@pytest.mark.parametrize("if_active", ["wait", "cancel"])
-async def test_an_opening_that_waits_for_another_run_sends_nothing_more_once_it_is_cancelled(if_active: str) -> None:
-    busy = answer(400, {"error": {"message": "Thread thread_raw already has an active run run_other."}})
-
-    async def script(peer: Peer) -> None:
-        while (request := await peer.request()) is not None:
-            if request.line.startswith("POST") and "/cancel" not in request.line:
-                await peer.send(busy)
-            else:
-                await asyncio.sleep(0.15)  # the cancel comes while this is under way
-                await peer.send(answer(200, run_json("cancelled")))
-
-    async with RawServer(script) as server, a_client(server) as client:
-        runs = client.threads.runs
-        call = runs.create_stream("thread_raw", assistant_id="asst_raw", if_active=if_active)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        task = asyncio.create_task(call)
-        await until(lambda: len(server.requests) == 2)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await asyncio.sleep(0.7)
-        assert len(server.requests) == 2
-
-
-async def test_an_opening_whose_refusal_comes_after_its_cancel_is_not_tried_again() -> None:
-    async def script(peer: Peer) -> None:
-        while await peer.request() is not None:
-            await asyncio.sleep(0.1)
-            await peer.send(answer(503, {}, {"Retry-After": "0.05"}))
-
-    async with RawServer(script) as server, a_client(server, attempts=3) as client:
-        task = asyncio.create_task(start(client))
-        await until(lambda: server.posts == 1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await asyncio.sleep(0.5)
-        assert server.posts == 1
-
-
-async def test_a_client_that_is_closed_while_a_run_is_begun_cancels_that_run() -> None:
-    async def script(peer: Peer) -> None:
-        while (request := await peer.request()) is not None:
-            if "/cancel " in request.line:
-                await peer.send(CANCELLED)
-            else:
-                await asyncio.sleep(0.2)
-                await peer.send(STREAM_HEAD, chunk(CREATED))
-
-    async with RawServer(script) as server:
-        client = a_client(server)
-        task = asyncio.create_task(start(client))
-        await until(lambda: server.posts == 1)
-        await client.aclose()
-        stream = await task
-        with pytest.raises(StreamClosedError):
-            await anext(stream)
-        assert cancels(server) == 1
-
-
-async def test_a_client_that_is_closed_while_it_waits_to_try_again_ends_the_opening() -> None:
-    later = answer(429, {"error": {"message": "slow down"}}, {"Retry-After": "60"})
-    async with RawServer(lambda peer: _answer_all(peer, later)) as server:
-        client = a_client(server, attempts=3)
-        task = asyncio.create_task(start(client))
-        await until(lambda: server.posts == 1)
-        await asyncio.sleep(0.05)
-        await client.aclose()
-        with pytest.raises(ClientClosedError):
-            await task
-
-
 async def test_a_key_that_cannot_be_had_for_the_cancel_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     asked = 0
 
@@ -410,19 +177,8 @@ async def test_a_key_that_cannot_be_had_for_the_cancel_is_logged(caplog: pytest.
     assert "vault" not in caplog.text
 
 
-async def _answer_all(peer: Peer, wire: bytes) -> None:
-    while await peer.request() is not None:
-        await peer.send(wire)
-
-
-async def test_an_opening_that_fails_raises_as_ever() -> None:
-    async with RawServer(lambda peer: _answer_all(peer, answer(500, {}))) as server, a_client(server) as client:
-        with pytest.raises(APIStatusError):
-            await start(client)
-
-
 async def test_a_whole_run_with_it_on_is_one_post() -> None:
-    async with RawServer(lambda peer: _answer_all(peer, stream_answer(CREATED, DELTA, COMPLETED))) as server:
+    async with RawServer(answering(stream_answer(CREATED, DELTA, COMPLETED))) as server:
         async with a_client(server) as client, start(client) as stream:
             assert len(await events_of(stream)) == 3
         assert server.posts == 1

@@ -14,8 +14,8 @@ pytest.importorskip("azure.ai.agents", reason="needs the official azure-ai-agent
 
 from azure.ai.agents.aio import AgentsClient
 from azure.core.exceptions import HttpResponseError
+from azure_client import Notes, ready, talking
 from dialects import OWN_TOOLS, TALKS, client_of
-from test_official_azure import Notes, ready, talking
 
 from aiorunstream import AssistantStream, AsyncClient, BadRequestError, Run, RunEvent, RunSnapshot, Usage
 from aiorunstream.azure import (

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from test_docs import DOCS, fences
+from doc_pages import DOCS, fences
 
 from aiorunstream.testing import ThreadedServer
 

@@ -11,8 +11,8 @@ from finished_runs import FinishedRun, finished_runs
 from heard import Heard, over, wire
 from hypothesis import given
 from hypothesis import strategies as st
+from machine_bench import Bench, waiting
 from run_deltas import call_fragments, message_events, mixed, part_fragments, run_events, step_events
-from test_machine import Bench, waiting
 from test_machine_properties import EACH, ENDS, GOING_ON
 
 from aiorunstream.events import (

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_machine import CALLING, OPENING, Bench, outputs_in, refused, waiting
+from machine_bench import CALLING, OPENING, Bench, outputs_in, refused, waiting
 
 from aiorunstream.calls import without_contents
 from aiorunstream.events import ErrorEvent, ThreadMessageDelta, ThreadRunStepDelta

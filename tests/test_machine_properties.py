@@ -5,7 +5,7 @@ from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
-from test_machine import Bench, waiting
+from machine_bench import Bench, waiting
 from test_machine_items import JSON, kept
 
 from aiorunstream.events import ThreadMessageDelta, ThreadRunStepDelta

@@ -10,7 +10,7 @@ from bridged import JSON, Bridge, check_legal, text_of, wire
 from conftest import NO_SHARED, SHARED
 from hypothesis import given
 from hypothesis import strategies as st
-from test_machine import Bench, waiting
+from machine_bench import Bench, waiting
 from test_machine_properties import EACH, ENDS
 from test_responses_machine import machine
 from test_server_schema import description

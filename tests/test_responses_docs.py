@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from test_docs import code, tables
+from doc_pages import code, tables
 
 from aiorunstream import AsyncClient, RunCreateParams, UnsupportedParameterError
 from aiorunstream.backends.responses import TABLE, ResponsesBackend

@@ -6,6 +6,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 import test_assistant_stream
+import test_assistant_stream_interrupted
 import test_assistant_stream_leaving
 import test_assistant_stream_tool_errors
 import test_assistant_stream_tools
@@ -17,6 +18,7 @@ from over_responses import BridgedServer, bridged_client
 
 SUITES: tuple[ModuleType, ...] = (
     test_assistant_stream,
+    test_assistant_stream_interrupted,
     test_assistant_stream_leaving,
     test_assistant_stream_tool_errors,
     test_assistant_stream_tools,

@@ -16,6 +16,7 @@ from responses_site import Published, published
 
 from aiorunstream import AsyncClient, RequestOptions, RetryPolicy
 from aiorunstream.backends.responses import ResponsesBackend, ThreadMode
+from aiorunstream.backends.responses._input import approval_item
 from aiorunstream.sse import encode
 
 ASSISTANTS: Mapping[str, JSON] = {
@@ -148,6 +149,14 @@ async def test_every_body_that_is_sent_is_as_described_and_long_ids_go_everywher
     assert [body.get("tool_choice") for body in asked] == ["required", None] * 2
     assert {body["service_tier"] for body in asked} == {"default"}
     assert {body["max_output_tokens"] for body in asked} == {300}
+
+
+def test_leave_is_given_by_all_the_names_that_are_described(described: Published) -> None:
+    given = approval_item("mcpr_1", approve=False)
+    schema = described.document["components"]["schemas"]["MCPApprovalResponse"]
+    required = set(schema["required"]) - {"request_id"}  # which is wanted, and described nowhere
+    described.check(given, {**schema, "required": sorted(required)})
+    assert set(given) <= set(schema["properties"])
 
 
 def _check_state(threads: ThreadMode, thread_id: str, asked: list[JSON], *, at_once: bool) -> None:

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from machine_bench import Bench
 from server_client import JSON, Http, events_of, next_events, serving, stopped
-from test_machine import Bench
 
 from aiorunstream.engine import DefaultEngine, Turn
 from aiorunstream.events import REGISTRY, ErrorEvent, ThreadMessageDelta

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any, cast, get_args
 
 import pytest
+from doc_pages import code, tables
 from server_client import until
-from test_docs import code, tables
 
 import aiorunstream.server
 import aiorunstream.testing

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from aiorunstream.server import (
+    AskApproval,
     CallTool,
     Cite,
     Item,
@@ -33,8 +34,8 @@ from openai.types.responses import (
     ResponseTextDeltaEvent,
 )
 from openai.types.responses.response_input_param import ResponseInputItemParam
+from openai_client import talking
 from pydantic import TypeAdapter
-from test_official_openai import talking
 
 WEATHER: FunctionToolParam = {
     "type": "function",
@@ -94,6 +95,26 @@ async def test_a_tool_round_trip_streams_from_every_kind_of_server(server: str) 
             model="parrot", input=outputs(first), previous_response_id=first.id, tools=[WEATHER], stream=True
         )
         assert completed(await heard(stream)).output_text == "I asked around: get_weather returned “sunny”."
+
+
+async def test_leave_is_asked_for_and_given() -> None:
+    script: list[list[Item]] = [[AskApproval("roll", "{}", "dice", id="mcpr_1")], ["Four."]]
+    async with talking(engine=ScriptedEngine(script)) as (_, client):
+        made = await client.conversations.create()
+        first = await client.responses.create(model="parrot", input="Roll.", conversation=made.id)
+        (asked,) = first.output
+        assert asked.type == "mcp_approval_request"
+        leave: ResponseInputItemParam = {
+            "type": "mcp_approval_response",
+            "approval_request_id": asked.id,
+            "approve": True,
+        }
+        last = await client.responses.create(model="parrot", input=[leave], conversation=made.id)
+        assert last.output_text == "Four."
+        kept = [item async for item in client.conversations.items.list(made.id, order="asc")]
+        given = kept[2]
+        assert given.type == "mcp_approval_response"
+        assert (given.approval_request_id, given.approve) == ("mcpr_1", True)
 
 
 async def test_the_helper_adds_a_stream_up() -> None:

@@ -69,6 +69,21 @@ REFUSED: list[tuple[JSON, str, str | None]] = [
     ({"input": [{**OUTPUT, "output": None}]}, "input[0].output", "missing_required_parameter"),
     ({"input": [{**OUTPUT, "output": [{"type": "text"}]}]}, "input[0].output[0].type", "invalid_value"),
     ({"input": [OUTPUT]}, "input", None),
+    (
+        {"input": [{"type": "mcp_approval_response", "request_id": "mcpr_1", "approve": True}]},
+        "input[0].approval_request_id",
+        "missing_required_parameter",
+    ),
+    (
+        {"input": [{"type": "mcp_approval_response", "approval_request_id": "mcpr_1"}]},
+        "input[0].approve",
+        "missing_required_parameter",
+    ),
+    (
+        {"input": [{"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": "yes"}]},
+        "input[0].approve",
+        "invalid_type",
+    ),
 ]
 
 

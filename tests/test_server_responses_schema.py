@@ -10,6 +10,7 @@ from responses_site import FUNCTION, Published, answers, published, read
 from server_client import JSON, Http, serving
 from test_responses_machine import FOUND
 
+from aiorunstream.responses_operations import CONVERSATIONS, RESPONSES
 from aiorunstream.server import (
     BreakOff,
     CallTool,
@@ -31,7 +32,6 @@ from aiorunstream.server import (
     SendError,
     ShowImage,
 )
-from aiorunstream.server.responses import CONVERSATIONS, RESPONSES
 
 EVERYTHING: list[Item] = [
     "Look",

@@ -7,8 +7,8 @@ import msgspec
 from finished_runs import FinishedRun, finished_runs
 from hypothesis import given
 from hypothesis import strategies as st
+from machine_bench import Bench, waiting
 from run_deltas import message_deltas, mixed, run_events, step_deltas
-from test_machine import Bench, waiting
 from test_machine_properties import EACH, ENDS, GOING_ON
 
 from aiorunstream.events import AssistantStreamEvent, ThreadMessageDelta, ThreadRunStepDelta

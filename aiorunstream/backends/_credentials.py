@@ -121,6 +121,10 @@ class Redaction:
             text = text.replace(secret, "***")
         return text
 
+    def as_bytes(self) -> tuple[bytes, ...]:
+        """The secrets in every spelling that is looked for, longest first; for whoever takes them out of bytes."""
+        return tuple(spelt.encode() for spelt in self._secrets)
+
     def __repr__(self) -> str:
         return "<Redaction>"
 

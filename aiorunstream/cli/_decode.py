@@ -14,7 +14,7 @@ from ..events import RunEvent, UnknownEvent
 from ..protocol import RunProtocol
 from ..recording import End, Recording, read_recording
 from ._doctor_seen import Seen, seen_in
-from ._show import _about, harmless, in_a_line
+from ._show import about, harmless, in_a_line
 
 _ENDS = {
     "clean": "the body ended as it should",
@@ -95,7 +95,7 @@ def _show(ms: float, event: RunEvent, *, as_json: bool, has_times: bool) -> None
         sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
         return
     time = f"{ms:10.1f} ms  " if has_times else ""
-    typer.echo(harmless(f"{time}{event.event:<29} {_about(event)}".rstrip()))
+    typer.echo(harmless(f"{time}{event.event:<29} {about(event)}".rstrip()))
 
 
 def _summarize(recording: Recording, protocol: RunProtocol, events: list[RunEvent]) -> None:

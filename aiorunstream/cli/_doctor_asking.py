@@ -6,35 +6,22 @@ from typing import Any, cast
 
 from ..backends import Backend
 from ..errors import AiorunstreamError, APIConnectionError, APIStatusError
-from ..models import Run
+from ..models import JSONObject, Run
 from ..operations import CANCEL_RUN, DELETE_ASSISTANT, DELETE_THREAD, Operation, make_call
+from ..responses_operations import DELETE_CONVERSATION, DELETE_RESPONSE
 from ._doctor_report import Report, Route, Verdict
 from ._show import in_a_line
 
 LAST_SECONDS = 5.0
 """How long taking things away may take, whatever has happened before."""
 
-JSONObject = dict[str, object]
-
-LIST_MODELS = Operation[JSONObject](name="list_models", method="GET", path="/models", result=dict)
-CREATE_RESPONSE = Operation[JSONObject](
-    name="create_response", method="POST", path="/responses", result=dict, creates=True
-)
-CREATE_CONVERSATION = Operation[JSONObject](
-    name="create_conversation", method="POST", path="/conversations", result=dict, creates=True
-)
-_DELETE_RESPONSE = Operation[JSONObject](
-    name="delete_response", method="DELETE", path="/responses/{response_id}", result=dict
-)
-_DELETE_CONVERSATION = Operation[JSONObject](
-    name="delete_conversation", method="DELETE", path="/conversations/{conversation_id}", result=dict
-)
+LIST_MODELS = Operation[JSONObject](name="list_models", method="GET", path="/models", result=JSONObject)
 _REMOVED_BY: Mapping[str, Operation[Any]] = {
     "create_assistant": DELETE_ASSISTANT,
     "create_thread": DELETE_THREAD,
     "create_thread_and_run": DELETE_THREAD,
-    "create_response": _DELETE_RESPONSE,
-    "create_conversation": _DELETE_CONVERSATION,
+    "create_response": DELETE_RESPONSE,
+    "create_conversation": DELETE_CONVERSATION,
 }
 
 

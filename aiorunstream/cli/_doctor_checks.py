@@ -9,7 +9,7 @@ from typing import cast
 from ..backends import Backend
 from ..client import AsyncClient
 from ..errors import AiorunstreamError, APIError, APIStatusError
-from ..models import Assistant, Thread
+from ..models import Assistant, JSONObject, Thread
 from ..operations import (
     CANCEL_RUN,
     CREATE_ASSISTANT,
@@ -27,8 +27,9 @@ from ..operations import (
 )
 from ..options import Timeouts
 from ..recording import read_recording
+from ..responses_operations import CREATE_CONVERSATION, CREATE_RESPONSE
 from ..retry import RetryPolicy
-from ._doctor_asking import CREATE_CONVERSATION, CREATE_RESPONSE, LIST_MODELS, Asking, JSONObject
+from ._doctor_asking import LIST_MODELS, Asking
 from ._doctor_report import ROUTES, Report, Route, Streamed
 from ._doctor_seen import seen_in
 from ._record import RecordingBackend

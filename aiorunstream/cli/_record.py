@@ -72,7 +72,7 @@ def _writer(settings: Settings, secret: Secret | None, call: Call[T]) -> Recordi
     if secret is not None:
         headers["Authorization"] = secret.bearer()
     redaction = Redaction({name: value for name, value in headers.items() if value is not None})
-    return RecordingWriter(secrets=[spelt.encode() for spelt in redaction._secrets])  # noqa: SLF001  # of this package's own
+    return RecordingWriter(secrets=redaction.as_bytes())
 
 
 class _RecordedBody:

@@ -123,17 +123,33 @@ class RunDisplay:
         return Panel(Text(self._text), title="assistant", title_align="left", border_style="green")
 
     def _line(self, event: RunEvent) -> None:
-        self._print(f"{self._last * 1000:8.1f} ms  {event.event:<29} {_about(event)}".rstrip())
+        self._print(f"{self._last * 1000:8.1f} ms  {event.event:<29} {about(event)}".rstrip())
 
     def _coloured_line(self, event: RunEvent) -> None:
         colour = next((colour for prefix, colour in _COLOURS.items() if event.event.startswith(prefix)), "red")
-        line = f"[dim]{self._last * 1000:8.1f} ms[/dim]  [{colour}]{event.event:<29}[/{colour}] [dim]{escape(_about(event))}[/dim]"
+        line = f"[dim]{self._last * 1000:8.1f} ms[/dim]  [{colour}]{event.event:<29}[/{colour}] [dim]{escape(about(event))}[/dim]"
         self._console.print(line, highlight=False)
 
     def _print(self, line: str) -> None:
         # Not through rich: a pipe gets whole lines, at whatever width.
         self._console.file.write(line + "\n")
         self._console.file.flush()
+
+
+def about(event: RunEvent) -> str:
+    """A few words on what an event is about."""
+    if isinstance(event, UnknownEvent):
+        return "(not known to this version)"
+    if isinstance(event, ThreadMessageDelta):
+        return repr(event.data.text)
+    if isinstance(event, ThreadRunStepDelta):
+        return _about_step_delta(event)
+    data = event.data
+    if isinstance(data, Run):
+        return f"{data.id} {data.status or ''}"
+    if isinstance(data, (RunStep, Message)):
+        return f"{data.id} {data.status or ''}"
+    return getattr(data, "id", "") or getattr(data, "message", "")
 
 
 def in_a_line(error: AiorunstreamError) -> str:
@@ -155,22 +171,6 @@ def harmless(text: str) -> str:
 
 def _milliseconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1000:,.1f} ms"
-
-
-def _about(event: RunEvent) -> str:
-    """A few words on what an event is about."""
-    if isinstance(event, UnknownEvent):
-        return "(not known to this version)"
-    if isinstance(event, ThreadMessageDelta):
-        return repr(event.data.text)
-    if isinstance(event, ThreadRunStepDelta):
-        return _about_step_delta(event)
-    data = event.data
-    if isinstance(data, Run):
-        return f"{data.id} {data.status or ''}"
-    if isinstance(data, (RunStep, Message)):
-        return f"{data.id} {data.status or ''}"
-    return getattr(data, "id", "") or getattr(data, "message", "")
 
 
 def _about_step_delta(event: ThreadRunStepDelta) -> str:

@@ -1,24 +1,23 @@
 """A run in the hands of somebody who wants its text, its final objects, and their functions called."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
-from ..errors import ConfigurationError, StreamBusyError, StreamClosedError, StreamError, ToolError
+from ..errors import ConfigurationError, StreamBusyError, StreamClosedError, StreamError
 from ..events import RunEvent, ThreadMessageDelta
 from ..handler import AssistantEventHandler, Call, Callbacks
-from ..models import Message, Run, RunStep, SubmitToolApprovalAction, Usage
+from ..models import Message, Run, RunStep, Usage
 from ..snapshot import RunSnapshot
 from ..stream import RunStream, StreamCall
 from ..tools import ToolSet
-from ._approvals import Approvals
+from ._answering import Answering, problem_of
 from ._callbacks import made
 from ._text_deltas import TextDeltas
-from ._tool_round import Approve, OnToolError, ToolRound, expiry, problem_of
-
-T = TypeVar("T")
+from ._timing import Timing
+from ._tool_round import Approve, OnToolError
 
 
 class AssistantStream(AsyncIterator[RunEvent]):
@@ -70,15 +69,15 @@ class AssistantStream(AsyncIterator[RunEvent]):
             raise ConfigurationError(problem)
         self._call = call
         self._handler = event_handler
-        self._max_rounds = max_rounds
-        self._tools = (
-            None
-            if tools is None
-            else ToolRound(
-                tools, on_error=on_tool_error, timeout=tool_timeout, at_once=max_concurrent_tools, approve=approve
-            )
+        self._answering = Answering(
+            tools,
+            on_error=on_tool_error,
+            timeout=tool_timeout,
+            at_once=max_concurrent_tools,
+            max_rounds=max_rounds,
+            approve=approve,
         )
-        self._approvals = None if approve is None else Approvals(approve)
+        self._timing = Timing()
         self._stream: RunStream | None = None
         self._snapshot = RunSnapshot()
         self._adds = True  # else the stream does it, in order to recover
@@ -91,11 +90,6 @@ class AssistantStream(AsyncIterator[RunEvent]):
         self._failure_told = self._ended = self._closed = self._run_given_up = False
         self._segment = 0
         self._seen_before = 0
-        self._tool_seconds = 0.0
-        self._entered_at = self._opened_at = 0.0  # these are on the loop's clock
-        self._run_began_at: float | None = None
-        self._first_text_at: float | None = None
-        self._ended_at: float | None = None
 
     # -- what is known ----------------------------------------------------------------------------------------------
 
@@ -139,7 +133,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
     @property
     def outcome(self) -> str | None:
         """The status the run stopped with; None while it goes on, and while its tools are called."""
-        if self._stream is None or (self._answers(self._stream) and self._failure is None):
+        if self._stream is None or (self._answering.is_for(self._stream) and self._failure is None):
             return None
         return self._stream.outcome
 
@@ -156,7 +150,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
     @property
     def time_to_first_token(self) -> float | None:
         """Seconds from the request to the first text; None before it."""
-        return None if self._first_text_at is None else self._first_text_at - self._entered_at
+        return self._timing.time_to_first_token
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -164,10 +158,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
 
         None before the end, or where nobody counted.
         """
-        if self._ended_at is None or self.usage is None:
-            return None
-        seconds = self._ended_at - self._entered_at - self._tool_seconds
-        return self.usage.completion_tokens / seconds if seconds > 0 else None
+        return self._timing.tokens_per_second(self.usage)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -185,8 +176,8 @@ class AssistantStream(AsyncIterator[RunEvent]):
             event = await self._go_past(end)
         if self._adds:
             self._snapshot.add(event)
-        if self._first_text_at is None and type(event) is ThreadMessageDelta and event.data.text:
-            self._first_text_at = asyncio.get_running_loop().time()
+        if self._timing.first_text_at is None and type(event) is ThreadMessageDelta and event.data.text:
+            self._timing.say()
         if self._callbacks is None:
             return event
         self._held, self._calls = event, self._callbacks.of(event)
@@ -235,7 +226,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         """The first event behind the end of a segment, once its calls are answered; raises what ends the stream."""
         self._busy = True
         try:
-            while isinstance(end, StopAsyncIteration) and self._answers(self.run_stream):
+            while isinstance(end, StopAsyncIteration) and self._answering.is_for(self.run_stream):
                 try:
                     await self._go_on(self.run_stream)
                 except Exception as error:
@@ -251,14 +242,6 @@ class AssistantStream(AsyncIterator[RunEvent]):
             self._busy = False
 
     # -- tools ------------------------------------------------------------------------------------------------------
-
-    def _answers(self, stream: RunStream) -> bool:
-        """Whether the run waits for what is done here."""
-        if stream.outcome != "requires_action":
-            return False
-        if stream.run is not None and isinstance(stream.run.required_action, SubmitToolApprovalAction):
-            return self._approvals is not None and self._approvals.can_decide(stream.run.calls_to_approve)
-        return self._tools is not None
 
     async def _go_on(self, stream: RunStream) -> None:
         """Makes the calls the run waits for, and opens the stream in which it goes on."""
@@ -288,22 +271,8 @@ class AssistantStream(AsyncIterator[RunEvent]):
         assert run is not None, "it said what it waits for"
         if self._closed:
             raise self._closed_error()
-        if self._segment > self._max_rounds:
-            raise ToolError(f"the run asked for its tools more than {self._max_rounds} times")
-        if self._approvals is not None and run.calls_to_approve:
-            decided = await self._timed(self._approvals.decide(run.calls_to_approve))
-            return stream.submit_tool_outputs(tool_approvals=decided)
-        if self._tools is None or not run.tool_calls:
-            raise ToolError("the run waits for something that is no tool call")
-        deadline = expiry(run, stream.headers, opened_at=self._opened_at, began_at=self._run_began_at)
-        return stream.submit_tool_outputs(await self._timed(self._tools.outputs(run.tool_calls, deadline=deadline)))
-
-    async def _timed(self, work: Awaitable[T]) -> T:
-        began = asyncio.get_running_loop().time()
-        try:
-            return await work
-        finally:
-            self._tool_seconds += asyncio.get_running_loop().time() - began
+        deadline = self._timing.expiry(run, stream.headers)
+        return await self._timing.of_tools(self._answering.answer(stream, run, round=self._segment, deadline=deadline))
 
     async def _give_up_run(self, stream: RunStream) -> None:
         """Has the run cancelled, once: nobody will answer it."""
@@ -315,16 +284,17 @@ class AssistantStream(AsyncIterator[RunEvent]):
     # -- beginning and ending ---------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._entered_at = asyncio.get_running_loop().time()
+        self._timing.enter()
         stream = await self._call
         self._adopt(stream)
         if stream.run_id is None:
-            self._run_began_at = self._opened_at
+            self._timing.begin_run()
         return self
 
     def _adopt(self, stream: RunStream) -> None:
         self._seen_before = self.events_seen
-        self._stream, self._opened_at = stream, asyncio.get_running_loop().time()
+        self._stream = stream
+        self._timing.open()
         self._segment += 1
         delivered, snapshot = stream.delivered, self._snapshot
         if self._segment == 1:
@@ -349,9 +319,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         it. That takes at most 2 s; see `RunStream.aclose`.
         """
         self._closed = True
-        for waiting in (self._tools, self._approvals):
-            if waiting is not None:
-                waiting.give_up(self._closed_error())
+        self._answering.give_up(self._closed_error())
         if self._stream is None:
             return
         submitting, self._next = self._next, None
@@ -360,7 +328,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         elif submitting is not None:
             submitting.cancel()
         try:
-            if self._answers(self._stream) and self._stream.cancels_on_exit:
+            if self._answering.is_for(self._stream) and self._stream.cancels_on_exit:
                 await self._give_up_run(self._stream)  # its request is on the way before anything is waited for
             if submitting is not None:
                 await asyncio.wait({submitting})
@@ -387,7 +355,8 @@ class AssistantStream(AsyncIterator[RunEvent]):
             self._failure_told = True
             if handler is not None:
                 await made(partial(handler.on_exception, error))
-        self._ended, self._ended_at = True, asyncio.get_running_loop().time()
+        self._ended = True
+        self._timing.end()
         if handler is not None:
             await made(handler.on_end)
 

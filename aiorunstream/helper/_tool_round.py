@@ -175,14 +175,3 @@ def expiry(run: Run, headers: Mapping[str, str], *, opened_at: float, began_at: 
     else:
         expires = anyio.current_time() + run.expires_at - time.time()
     return expires - _BEFORE_EXPIRY
-
-
-def problem_of(on_error: object, timeout: float | None, at_once: int, max_rounds: int) -> str | None:
-    """What is wrong with settings of a caller, by the names that it knows; None where nothing is."""
-    if on_error not in ("report", "raise"):
-        return 'on_tool_error must be "report" or "raise"'
-    if timeout is not None and not timeout > 0:
-        return "tool_timeout must be above 0 seconds, or None"
-    if at_once < 1:
-        return "max_concurrent_tools must be at least 1"
-    return "max_rounds must be at least 0" if max_rounds < 0 else None

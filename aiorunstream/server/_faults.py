@@ -14,9 +14,9 @@ from ..errors import ConfigurationError
 from ..events import ErrorEvent
 from ..models import ErrorObject
 from ..operations import OPERATIONS
+from ..responses_operations import CONVERSATIONS, RESPONSES
 from ._answers import error_answer
 from ._runs import Listener
-from .responses._operations import CONVERSATIONS, RESPONSES
 
 FaultKind = Literal[
     "cut",

@@ -8,9 +8,10 @@ from ..calls import without_contents
 from ..engine import Engine
 from ..events import AssistantStreamEvent, ErrorEvent
 from ..items import Fail
-from ..machine import Events, RunMachine, not_cancellable
+from ..machine import RunMachine, not_cancellable
 from ..models import STOPPING_RUN_STATUSES, Run, RunStep, Usage
 from ..outputs import SubmitParams, not_waiting
+from ..run_objects import Events
 from ..store import Store
 from ._pacing import paced
 from ._spelling import Spelling

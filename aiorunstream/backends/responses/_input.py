@@ -71,7 +71,7 @@ def answer_item(kind: str, call_id: str, output: str) -> JSONObject:
 
 def approval_item(request_id: str, *, approve: bool) -> JSONObject:
     """What was decided of a call of an MCP server's tool."""
-    # The description wants the second name, and the answer of the hosted server has the first.
+    # The published description wants a `request_id` besides, which it describes nowhere and the official client lacks.
     return {"type": "mcp_approval_response", "approval_request_id": request_id, "approve": approve}
 
 

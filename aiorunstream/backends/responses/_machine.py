@@ -9,9 +9,10 @@ from ... import checks
 from ...calls import CallsDraft
 from ...errors import InvalidArgumentError
 from ...items import AskApproval, UseTool
-from ...machine import Events, RunMachine, told_by
+from ...machine import RunMachine, told_by
 from ...models import FunctionToolCall, JSONObject, RequiredActionMCPToolCall, Run, ToolCallsStepDetails, Usage
 from ...outputs import SubmitParams, not_waiting, read_approvals, read_outputs
+from ...run_objects import Events
 from ...store import Store
 from ._said import Annotate, Answered, BeginMessage, Finish, Said
 
@@ -21,7 +22,7 @@ class BridgedMachine(RunMachine):
 
     def __init__(self, store: Store, run: Run, *, spent: Usage | None = None) -> None:
         super().__init__(store, run)
-        self._usage = spent
+        self._objects.spent = spent
         if run.status == "requires_action":
             self._take_up(run)
 
@@ -56,7 +57,7 @@ class BridgedMachine(RunMachine):
 
     def _begin_message(self, id: str | None) -> Events:
         ended = self._end_message("completed")
-        if id is not None and (not _can_be_named(id) or self._record.messages.find(id) is not None):
+        if id is not None and (not _can_be_named(id) or self._objects.record.messages.find(id) is not None):
             id = None
         return (*ended, *self._open_message(id)[1])
 
@@ -68,7 +69,7 @@ class BridgedMachine(RunMachine):
 
     def _take_up(self, run: Run) -> None:
         """The calls that the run waits for, as they were left."""
-        step = next((step for step in reversed(self._steps.all()) if step.status == "in_progress"), None)
+        step = next((step for step in reversed(self._objects.steps.all()) if step.status == "in_progress"), None)
         if step is None or not isinstance(step.step_details, ToolCallsStepDetails):
             return
         asked = {call.id: call for call in run.calls_to_approve if isinstance(call, RequiredActionMCPToolCall)}

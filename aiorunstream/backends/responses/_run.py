@@ -12,9 +12,9 @@ import msgspec
 from ...calls import without_contents
 from ...events import REGISTRY, AssistantStreamEvent
 from ...items import BreakOff, Fail, SendError
-from ...machine import Events
 from ...models import ErrorObject, JSONObject, Run, RunStep, Usage
 from ...outputs import SubmitParams
+from ...run_objects import Events
 from ._input import answer_item, approval_item, cancelled_answers, unanswered
 from ._machine import BridgedMachine
 from ._modes import InputItem, Memory, ThreadMode

@@ -5,15 +5,26 @@ import msgspec
 from ..._log import log
 from ...errors import NotFoundError
 from ...models import JSONObject
+from ...operations import make_call
 from ...options import RequestOptions
+from ...responses_operations import (
+    CANCEL_RESPONSE,
+    CREATE_CONVERSATION,
+    CREATE_CONVERSATION_ITEMS,
+    CREATE_RESPONSE,
+    DELETE_CONVERSATION,
+    DELETE_CONVERSATION_ITEM,
+    LIST_CONVERSATION_ITEMS,
+    RETRIEVE_CONVERSATION,
+    RETRIEVE_RESPONSE,
+    UPDATE_CONVERSATION,
+)
 from ...transport import ResponseBody
 from .._base import Settings
 from .._credentials import Redaction
 from .._profile import Profile
 from .._sending import Sender
-from . import _operations as ops
 from ._json import objects_of, text_of
-from ._operations import native_call
 
 MOST_ITEMS = 20
 """How many items a conversation takes at once."""
@@ -55,22 +66,22 @@ class Server:
 
     async def create_response(self, body: JSONObject, options: RequestOptions) -> tuple[Redaction, ResponseBody]:
         """Asks for a response, and opens its stream."""
-        return await self._sender.open_body(native_call(ops.CREATE_RESPONSE, body=body, options=options))
+        return await self._sender.open_body(make_call(CREATE_RESPONSE, body=body, options=options))
 
     async def resume_response(self, id: str, after: int, options: RequestOptions) -> ResponseBody:
         """Opens the stream of a response in the background again, after the event of that number."""
         query = [("stream", "true"), ("starting_after", str(after)), ("include_obfuscation", "false")]
-        call = native_call(ops.RETRIEVE_RESPONSE, {"response_id": id}, query=query, options=options)
+        call = make_call(RETRIEVE_RESPONSE, {"response_id": id}, query=query, options=options)
         return (await self._sender.open_body(call))[1]
 
     async def retrieve_response(self, id: str, options: RequestOptions) -> JSONObject:
         """A response as it is now."""
-        call = native_call(ops.RETRIEVE_RESPONSE, {"response_id": id}, options=options)
+        call = make_call(RETRIEVE_RESPONSE, {"response_id": id}, options=options)
         return (await self._sender.call(call)).data
 
     async def cancel_response(self, id: str, options: RequestOptions) -> JSONObject:
         """Cancels a response in the background."""
-        call = native_call(ops.CANCEL_RESPONSE, {"response_id": id}, options=options)
+        call = make_call(CANCEL_RESPONSE, {"response_id": id}, options=options)
         return (await self._sender.call(call)).data
 
     # -- conversations -------------------------------------------------------------------------------------------------
@@ -79,31 +90,31 @@ class Server:
         """Makes a conversation without items."""
         body = {"metadata": metadata} if metadata else {}
         try:
-            return (await self._sender.call(native_call(ops.CREATE_CONVERSATION, body=body, options=options))).data
+            return (await self._sender.call(make_call(CREATE_CONVERSATION, body=body, options=options))).data
         except NotFoundError as error:
             error.add_note(_NO_CONVERSATIONS)
             raise
 
     async def retrieve_conversation(self, id: str, options: RequestOptions) -> JSONObject:
         """A conversation, without its items."""
-        call = native_call(ops.RETRIEVE_CONVERSATION, {"conversation_id": id}, options=options)
+        call = make_call(RETRIEVE_CONVERSATION, {"conversation_id": id}, options=options)
         return (await self._sender.call(call)).data
 
     async def update_conversation(self, id: str, metadata: dict[str, str], options: RequestOptions) -> None:
         """Changes the metadata of a conversation."""
         ids = {"conversation_id": id}
-        await self._sender.call(native_call(ops.UPDATE_CONVERSATION, ids, body={"metadata": metadata}, options=options))
+        await self._sender.call(make_call(UPDATE_CONVERSATION, ids, body={"metadata": metadata}, options=options))
 
     async def delete_conversation(self, id: str, options: RequestOptions) -> None:
         """Deletes a conversation."""
-        await self._sender.call(native_call(ops.DELETE_CONVERSATION, {"conversation_id": id}, options=options))
+        await self._sender.call(make_call(DELETE_CONVERSATION, {"conversation_id": id}, options=options))
 
     async def create_items(self, id: str, items: list[JSONObject], options: RequestOptions) -> list[str]:
         """Puts items on a conversation, and returns their ids; empty where the server does not tell one."""
         ids: list[str] = []
         for start in range(0, len(items), MOST_ITEMS):
             some = items[start : start + MOST_ITEMS]
-            call = native_call(ops.CREATE_ITEMS, {"conversation_id": id}, body={"items": some}, options=options)
+            call = make_call(CREATE_CONVERSATION_ITEMS, {"conversation_id": id}, body={"items": some}, options=options)
             made = [text_of(item, "id") for item in objects_of((await self._sender.call(call)).data, "data")]
             ids += made if len(made) == len(some) else [""] * len(some)
         return ids
@@ -113,7 +124,7 @@ class Server:
         found: list[JSONObject] = []
         query = [("order", "asc"), ("limit", _PAGE)]
         while True:
-            call = native_call(ops.LIST_ITEMS, {"conversation_id": id}, query=query, options=options)
+            call = make_call(LIST_CONVERSATION_ITEMS, {"conversation_id": id}, query=query, options=options)
             page = (await self._sender.call(call)).data
             items = objects_of(page, "data")
             found += items
@@ -126,6 +137,6 @@ class Server:
         """Deletes an item of a conversation."""
         ids = {"conversation_id": id, "item_id": item_id}
         try:
-            await self._sender.call(native_call(ops.DELETE_ITEM, ids, options=options))
+            await self._sender.call(make_call(DELETE_CONVERSATION_ITEM, ids, options=options))
         except NotFoundError:
             log(10, "the server has no such item", item_id=item_id)

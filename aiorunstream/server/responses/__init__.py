@@ -1,13 +1,10 @@
 """The routes of responses and conversations."""
 
 from ._handlers import ResponsesDialect, response_handlers, response_operations
-from ._operations import CONVERSATIONS, RESPONSES
 from ._responses import Responses
 from ._settings import ResponsesServerName, ResponsesSettings, settings_of
 
 __all__ = [
-    "CONVERSATIONS",
-    "RESPONSES",
     "Responses",
     "ResponsesDialect",
     "ResponsesServerName",

@@ -7,10 +7,10 @@ import msgspec
 
 from ...intake import Paging, invalid, read_paging
 from ...operations import Operation
+from ...responses_operations import CONVERSATIONS, RESPONSES
 from .._dialects import Dialect
 from .._handlers import Handler, Later, Streamed
 from .._requests import Asked
-from ._operations import CONVERSATIONS, RESPONSES
 from ._requests import (
     ConversationRequest,
     ConversationUpdate,

@@ -73,6 +73,10 @@ def _read_item(item: JSONObject, new_id: NewId, find: Find, where: str) -> JSONO
             text_at(item, "call_id", where)
             _check_output(item, where)
             return {**kept, "status": item.get("status") or "completed"}
+        case "mcp_approval_response":
+            text_at(item, "approval_request_id", where)
+            _check_decision(item, where)
+            return kept
         case _:
             return kept
 
@@ -127,6 +131,15 @@ def _check_output(item: JSONObject, where: str) -> None:
         raise missing(f"{where}.output")
     for place, part in enumerate(cast("list[object]", output)):
         _read_part(part, _INPUT_PARTS, f"{where}.output[{place}]")
+
+
+def _check_decision(item: JSONObject, where: str) -> None:
+    if item.get("approve") is None:
+        raise missing(f"{where}.approve")
+    if not isinstance(item["approve"], bool):
+        raise invalid(
+            f"Invalid type for '{where}.approve': expected a boolean.", f"{where}.approve", code="invalid_type"
+        )
 
 
 def check_calls(items: Sequence[JSONObject]) -> None:
