@@ -5,9 +5,10 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from .fragments import Entries, Entry, Joined, JSONObject, Kind, kind_of, merge, settled_fields
+from .fragments import Entries, Entry, Joined, Kind, kind_of, merge, settled_fields
 from .models import (
     FunctionToolCallDelta,
+    JSONObject,
     Message,
     MessageContent,
     MessageCreation,

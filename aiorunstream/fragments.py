@@ -11,9 +11,9 @@ from typing import cast
 
 import msgspec
 
+from .models import JSONObject
 from .plain_json import as_object
 
-JSONObject = dict[str, object]
 Kind = tuple[bool, str | None]
 """Whether the protocol knows the part, and its `type`. A broken part of a known type never mixes with a sound one."""
 

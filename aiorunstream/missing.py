@@ -8,9 +8,10 @@ import msgspec
 
 from .accumulate import GrowingMessage, GrowingStep
 from .events import REGISTRY, AssistantStreamEvent
-from .fragments import Entries, JSONObject, kind_of
+from .fragments import Entries, kind_of
 from .models import (
     STOPPING_RUN_STATUSES,
+    JSONObject,
     Message,
     MessageContentDelta,
     MessageCreationStepDetails,

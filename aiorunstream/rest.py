@@ -10,14 +10,13 @@ from .fragments import (
     Entries,
     Entry,
     Joined,
-    JSONObject,
     fields,
     id_of,
     is_own,
     kind_of,
     settled,
 )
-from .models import UnknownPart
+from .models import JSONObject, UnknownPart
 from .plain_json import as_object
 
 

@@ -10,6 +10,7 @@ import msgspec
 from ..decode import UNDECODABLE, UNNAMED
 from ..errors import EventTooLargeError
 from ..events import REGISTRY
+from ..models import JSONObject
 from ..sse import SSEDecoder, SSEMessage
 
 _MILLISECONDS = 100_000_000_000
@@ -17,8 +18,6 @@ _MILLISECONDS = 100_000_000_000
 _KNOWN_FIELDS = (b"event", b"data", b"id", b"retry", b"")
 _PREFIXES = {"thread.run": "run_", "thread.message": "msg_", "thread.run.step": "step_"}
 _STANDARD = "openai"
-
-JSONObject = dict[str, object]
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from typing import cast
 import msgspec
 
 from ..models import (
+    JSONObject,
     MessageDeltaEvent,
     Run,
     RunStep,
@@ -14,7 +15,7 @@ from ..models import (
     Usage,
 )
 from ..sse import encode
-from ._spelling import JSONObject, Spelling, objects_in, plain
+from ._spelling import Spelling, objects_in, plain
 
 _IN_MILLISECONDS = frozenset({"thread", "thread.run", "thread.message"})
 _ENDS = frozenset({"completed", "incomplete", "failed", "cancelled", "cancelling", "expired", "error"})

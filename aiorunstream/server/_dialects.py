@@ -11,14 +11,14 @@ import msgspec
 from aiohttp import web
 
 from ..errors import ConfigurationError
-from ..models import ErrorObject, Thread, Usage
+from ..models import ErrorObject, JSONObject, Thread, Usage
 from ..operations import Operation
 from ..sse import encode
 from ._answers import error_answer, json_answer
 from ._astra import AstraSpelling, in_milliseconds
 from ._open_assistant import OpenAssistantSpelling, described, hears_usage, in_fractions
 from ._requests import Asked
-from ._spelling import JSONObject, Spelling, objects_in, plain
+from ._spelling import Spelling, objects_in, plain
 
 DialectName = Literal["openai", "litellm", "open-assistant-api", "astra", "azure"]
 

@@ -6,8 +6,8 @@ from typing import cast
 
 import msgspec
 
-from ..models import Message, MessageDeltaEvent, Run, Usage
-from ._spelling import JSONObject, Spelling, objects_in, plain
+from ..models import JSONObject, Message, MessageDeltaEvent, Run, Usage
+from ._spelling import Spelling, objects_in, plain
 
 _TIMES = ("created_at", "updated_at", "started_at", "expires_at", "cancelled_at", "failed_at", "completed_at")
 _FAILS = frozenset({"thread.run.failed", "thread.run.step.failed", "error"})

@@ -5,10 +5,8 @@ from typing import cast
 
 import msgspec
 
-from ..models import Usage
+from ..models import JSONObject, Usage
 from ..sse import encode
-
-JSONObject = dict[str, object]
 
 _DONE = encode("[DONE]", event="done")
 
