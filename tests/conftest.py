@@ -15,6 +15,9 @@ NO_SHARED = "needs the companion files beside the repository (../shared), which 
 
 LONG = os.environ.get("AIORUNSTREAM_LONG") == "1"
 
+# What these are about does not go by the event loop. AIORUNSTREAM_LONG=1 runs them on both, as the others always are.
+ON_ONE_LOOP = ("test_both_backends_", "test_cli_", "test_client_", "test_relay_", "test_responses_", "test_server_")
+
 # "ci" searches the same examples every time, so that a red build is the change's fault; "long" looks for new ones.
 settings.register_profile("ci", max_examples=120, deadline=None, derandomize=True)
 settings.register_profile(
@@ -29,8 +32,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if not LONG:  # the suites that run again over the bridge are run on one loop; each has been run on both before
-        items[:] = [item for item in items if not ("test_responses_suites" in item.nodeid and "uvloop" in item.nodeid)]
+    if not LONG:
+        items[:] = [item for item in items if not ("uvloop" in item.name and item.path.name.startswith(ON_ONE_LOOP))]
     if LONG:
         for item in items:
             item.add_marker(pytest.mark.timeout(3600))
@@ -58,6 +61,6 @@ _HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None
     ]
 )
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    """Every async test runs on both event loops."""
+    """Every async test runs on both event loops, but for some files of which `ON_ONE_LOOP` tells."""
     backend: tuple[str, dict[str, bool]] = request.param
     return backend
