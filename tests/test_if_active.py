@@ -156,6 +156,28 @@ async def test_a_cancel_of_the_wait_sends_nothing_more() -> None:
             assert server.posts == 1
 
 
+async def test_a_key_that_is_not_told_in_time_is_no_end_of_the_wait() -> None:
+    asked = 0
+
+    async def key() -> str:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise TimeoutError("the keeper of keys is silent")
+        return "key"
+
+    async def script(peer: Peer) -> None:
+        while await peer.request() is not None:
+            await peer.send(BUSY)
+
+    async with RawServer(script) as server, AsyncClient(base_url=server.base_url, api_key=key) as client:
+        runs = client.threads.runs
+        with pytest.raises(TimeoutError, match="keeper of keys"):
+            await runs.create_stream("thread_raw", assistant_id="asst_raw", if_active="wait")
+        with pytest.raises(TimeoutError, match="keeper of keys"):
+            await runs.poll("run_old", thread_id="thread_raw")
+
+
 async def test_another_word_is_refused_before_anything_is_sent() -> None:
     async with RawServer(lambda peer: peer.closed()) as server, client_of(server) as client:
         with pytest.raises(InvalidArgumentError, match="if_active"):
