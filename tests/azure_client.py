@@ -45,19 +45,6 @@ WEATHER = FunctionToolDefinition(
         parameters={"type": "object", "properties": {"city": {"type": "string", "default": "Kyiv"}}},
     )
 )
-A_TEXT_ANSWER = [
-    "thread.run.created",
-    "thread.run.queued",
-    "thread.run.in_progress",
-    "thread.run.step.created",
-    "thread.run.step.in_progress",
-    "thread.message.created",
-    "thread.message.in_progress",
-    "thread.message.completed",
-    "thread.run.step.completed",
-    "thread.run.completed",
-    "done",
-]
 
 
 class NoCredential:

@@ -32,11 +32,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if not LONG:
-        items[:] = [item for item in items if not ("uvloop" in item.name and item.path.name.startswith(ON_ONE_LOOP))]
     if LONG:
         for item in items:
             item.add_marker(pytest.mark.timeout(3600))
+    else:
+        items[:] = [item for item in items if not ("uvloop" in item.name and item.path.name.startswith(ON_ONE_LOOP))]
 
 
 @pytest.fixture(scope="session")

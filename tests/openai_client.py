@@ -40,18 +40,6 @@ WEATHER: FunctionToolParam = {
     },
 }
 TIME: FunctionToolParam = {"type": "function", "function": {"name": "get_time"}}
-A_TEXT_ANSWER = [
-    "thread.run.created",
-    "thread.run.queued",
-    "thread.run.in_progress",
-    "thread.run.step.created",
-    "thread.run.step.in_progress",
-    "thread.message.created",
-    "thread.message.in_progress",
-    "thread.message.completed",
-    "thread.run.step.completed",
-    "thread.run.completed",
-]
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from both_backends import JSON, TEXT, WITH_EACH, WORDS, Opens
 from bridged import check_legal, names, text_of
+from usual_events import USUAL
 
 from aiorunstream import (
     ErrorEvent,
@@ -52,20 +53,6 @@ from aiorunstream.server import (
 )
 
 pytestmark = WITH_EACH
-
-USUAL = [
-    "thread.run.created",
-    "thread.run.queued",
-    "thread.run.in_progress",
-    "thread.run.step.created",
-    "thread.run.step.in_progress",
-    "thread.message.created",
-    "thread.message.in_progress",
-    "thread.message.delta",
-    "thread.message.completed",
-    "thread.run.step.completed",
-    "thread.run.completed",
-]
 
 
 def last_message(events: list[RunEvent]) -> Message:

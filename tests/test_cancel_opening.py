@@ -10,16 +10,17 @@ from server_client import until
 from aiorunstream import APIStatusError, ClientClosedError, StreamClosedError
 
 
-async def test_a_cancelled_opening_waits_for_the_answer_and_cancels_its_run() -> None:
-    async def script(peer: Peer) -> None:
-        while (request := await peer.request()) is not None:
-            if "/cancel " in request.line:
-                await peer.send(CANCELLED)
-            else:
-                await asyncio.sleep(0.2)
-                await peer.send(STREAM_HEAD, chunk(CREATED))
+async def begins_late(peer: Peer) -> None:
+    while (request := await peer.request()) is not None:
+        if "/cancel " in request.line:
+            await peer.send(CANCELLED)
+        else:
+            await asyncio.sleep(0.2)
+            await peer.send(STREAM_HEAD, chunk(CREATED))
 
-    async with RawServer(script) as server, a_client(server) as client:
+
+async def test_a_cancelled_opening_waits_for_the_answer_and_cancels_its_run() -> None:
+    async with RawServer(begins_late) as server, a_client(server) as client:
         task = asyncio.create_task(start(client))
         await server.seen(1)
         await until(lambda: server.posts == 1)
@@ -83,15 +84,7 @@ async def test_an_opening_whose_refusal_comes_after_its_cancel_is_not_tried_agai
 
 
 async def test_a_client_that_is_closed_while_a_run_is_begun_cancels_that_run() -> None:
-    async def script(peer: Peer) -> None:
-        while (request := await peer.request()) is not None:
-            if "/cancel " in request.line:
-                await peer.send(CANCELLED)
-            else:
-                await asyncio.sleep(0.2)
-                await peer.send(STREAM_HEAD, chunk(CREATED))
-
-    async with RawServer(script) as server:
+    async with RawServer(begins_late) as server:
         client = a_client(server)
         task = asyncio.create_task(start(client))
         await until(lambda: server.posts == 1)

@@ -24,7 +24,8 @@ from azure.ai.agents.models import (
     ToolOutput,
 )
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
-from azure_client import A_TEXT_ANSWER, AT_ONCE, WEATHER, Notes, calls_of, ready, talking, text_of, whole
+from azure_client import AT_ONCE, WEATHER, Notes, calls_of, ready, talking, text_of, whole
+from usual_events import A_TEXT_ANSWER
 
 # -- objects and lists -----------------------------------------------------------------------------------------------
 
@@ -101,7 +102,7 @@ async def test_a_run_streams_without_a_handler_of_ours() -> None:
                     run = data
                 elif name != AgentStreamEvent.DONE:
                     assert isinstance(data, (ThreadMessage, RunStep)), name
-        assert whole(names) == A_TEXT_ANSWER
+        assert whole(names) == [*A_TEXT_ANSWER, "done"]
         assert run is not None
         assert (run.status, run.metadata, run.agent_id) == ("completed", {"a": "1"}, agent_id)
         assert run.usage is not None
@@ -183,6 +184,7 @@ async def test_a_tool_call_goes_there_and_back_in_one_stream_of_the_package() ->
             "thread.run.queued",
             "thread.run.in_progress",
             *A_TEXT_ANSWER[3:],
+            "done",
         ]
         assert "sunny" in notes.text
         assert notes.strange == []

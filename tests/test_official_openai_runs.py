@@ -17,7 +17,6 @@ import openai
 from openai.types.beta import AssistantStreamEvent
 from openai.types.beta.threads import Run
 from openai_client import (
-    A_TEXT_ANSWER,
     DEPRECATED,
     WEATHER,
     Notes,
@@ -31,6 +30,7 @@ from openai_client import (
     talking,
     text_of,
 )
+from usual_events import A_TEXT_ANSWER
 
 pytestmark = DEPRECATED
 

@@ -11,7 +11,6 @@ pytest.importorskip("openai", reason="needs the official openai package")
 import openai
 from openai.types.beta.threads.run_submit_tool_outputs_params import ToolOutput
 from openai_client import (
-    A_TEXT_ANSWER,
     DEPRECATED,
     TIME,
     WEATHER,
@@ -26,6 +25,7 @@ from openai_client import (
     talking,
     text_of,
 )
+from usual_events import A_TEXT_ANSWER
 
 pytestmark = DEPRECATED
 

@@ -178,7 +178,7 @@ class RunCreation(Resource):
 
         The other parameters, and the errors, as `create_stream`; nothing is sent before the stream is entered.
         """
-        from ..helper import AssistantStream  # noqa: PLC0415  # a quarter of what a client takes to import
+        from ..helper import AssistantStream  # noqa: PLC0415  # a third of what a client would add to aiohttp
         from ..tools import ToolSet  # noqa: PLC0415
 
         call = self.create_stream(

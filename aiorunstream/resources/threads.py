@@ -187,7 +187,7 @@ class AsyncThreads(Resource):
         options: RequestOptions | None = None,
     ) -> "AssistantStream":
         """Makes a thread and starts a run on it, as `runs.stream` does on a thread that is there."""
-        from ..helper import AssistantStream  # noqa: PLC0415  # a quarter of what a client takes to import
+        from ..helper import AssistantStream  # noqa: PLC0415  # a third of what a client would add to aiohttp
         from ..tools import ToolSet  # noqa: PLC0415
 
         call = self.create_and_run_stream(

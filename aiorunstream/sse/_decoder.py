@@ -171,7 +171,7 @@ class SSEDecoder:
     def _take_blocks(self, blocks: bytes, found: list[SSESeries]) -> None:
         # No event of a read that is itself below the limit can be above it.
         names = self._names if len(blocks) <= self._max else _NO_NAMES
-        for block in blocks.rsplit(b"\n\n"):
+        for block in blocks.rsplit(b"\n\n"):  # cheaper than `split`, as above
             head, is_there, data = block.partition(b"\ndata: ")
             name = names.get(head) if is_there else None
             if name is not None and data.find(b"\n") < 0:

@@ -11,21 +11,6 @@ from aiorunstream.server._replay import ReplayServer
 
 MARKER = "interop"
 
-EVENTS = [
-    "thread.run.created",
-    "thread.run.queued",
-    "thread.run.in_progress",
-    "thread.run.step.created",
-    "thread.run.step.in_progress",
-    "thread.message.created",
-    "thread.message.in_progress",
-    "thread.message.delta",
-    "thread.message.completed",
-    "thread.run.step.completed",
-    "thread.run.completed",
-]
-"""What a run with one text has, each kind once, in the order in which they come first."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(

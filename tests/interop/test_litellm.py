@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 from raw_server import CREATED, DONE, event, run_json
+from usual_events import USUAL
 
 from aiorunstream import (
     AssistantStream,
@@ -23,7 +24,7 @@ from aiorunstream import (
 from aiorunstream.backends import HttpBackend
 from aiorunstream.cli._doctor_checks import Doctor
 from aiorunstream.server import AssistantsServer, Item, ScriptedEngine
-from interop.conftest import EVENTS, upstream_saying, upstream_with, variable
+from interop.conftest import upstream_saying, upstream_with, variable
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
@@ -74,7 +75,7 @@ async def test_the_events_of_a_run_are_typed_and_in_order(route: str) -> None:
 
     assert not [event for event in heard.events if isinstance(event, UnknownEvent)]
     names = [event.event for event in heard.events]
-    assert list(dict.fromkeys(names)) == EVENTS
+    assert list(dict.fromkeys(names)) == USUAL
     assert names == [event.event for event in direct.events]
     assert heard.text == direct.text == SAID
     last = heard.events[-1]

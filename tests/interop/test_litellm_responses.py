@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from bridged import check_legal, names, text_of
 from tcp_proxy import PASS, Plan, TcpProxy
+from usual_events import USUAL
 
 from aiorunstream import (
     AsyncClient,
@@ -22,7 +23,7 @@ from aiorunstream import (
 )
 from aiorunstream.backends.responses import ThreadMode
 from aiorunstream.server import CallTool, ScriptedEngine
-from interop.conftest import EVENTS, upstream_with, variable
+from interop.conftest import upstream_with, variable
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
@@ -82,7 +83,7 @@ async def test_the_events_of_a_run_are_typed_and_in_order(mode: ThreadMode, engi
 
     assert not [event for event in events if isinstance(event, UnknownEvent)]
     check_legal(events)
-    assert list(dict.fromkeys(names(events))) == EVENTS
+    assert list(dict.fromkeys(names(events))) == USUAL
     assert text_of(events) == SAID
     assert (run.usage, engine.turns[0].run.instructions) == (Usage(7, 5, 12), "Be brief.")
 
