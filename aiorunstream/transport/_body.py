@@ -106,7 +106,8 @@ class ResponseBody:
         try:
             data = await self._content.readany()
         except (*BROKEN, _AbortedError) as error:
-            broken = error.with_traceback(None)  # aiohttp keeps the error, which would keep these frames and their stream
+            # Without its traceback: aiohttp keeps the error, which would keep these frames and their stream.
+            broken = error.with_traceback(None)
         finally:
             self._waited += self._loop.time() - self._reading_since
             self._reading_since = 0.0
