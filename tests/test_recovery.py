@@ -101,6 +101,21 @@ async def test_a_broken_stream_goes_on_to_the_end_of_its_run(fault: str) -> None
             await anext(stream)
 
 
+@pytest.mark.parametrize("fault", BREAKS)
+async def test_a_reader_that_takes_what_is_here_without_waiting_gets_past_the_break_too(fault: str) -> None:
+    async with setting() as place:
+        place.server.inject(BREAKS[fault])
+        events: list[RunEvent] = []
+        async with place.client.threads.runs.create_stream(place.thread_id, assistant_id=place.assistant_id) as stream:
+            async for event in stream:
+                events.append(event)
+                while (more := stream.next_nowait()) is not None:
+                    events.append(more)
+        assert text_of(events) == TEXT
+        assert isinstance(events[-1], ThreadRunCompleted)
+        assert any(event.synthesized for event in events)
+
+
 async def test_the_events_are_those_of_an_unbroken_stream_in_kind_and_content() -> None:
     async with setting() as place:
         _, whole = await run_through(place, Fault("late_end", seconds=0))

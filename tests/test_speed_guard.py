@@ -74,7 +74,7 @@ def test_decoding_an_event_that_comes_alone_takes_few_calls() -> None:
 
 
 def test_an_event_of_a_raw_stream_takes_few_calls() -> None:
-    assert calls_an_event(read_raw) <= 4.8
+    assert calls_an_event(read_raw) <= 5.8
 
 
 def test_an_event_of_the_helper_takes_few_calls() -> None:

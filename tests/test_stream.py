@@ -251,6 +251,31 @@ async def test_a_cancelled_read_loses_nothing() -> None:
     ]
 
 
+async def test_what_is_here_already_can_be_taken_without_waiting_and_nothing_is_lost() -> None:
+    body = Bytes(CREATED + DELTA, DELTA + COMPLETED + DONE, None)
+    stream = stream_over(body)
+    assert stream.next_nowait() is None  # nothing was read yet
+    together: list[list[type]] = []
+    async for item in stream:
+        together.append([type(item)])
+        while (more := stream.next_nowait()) is not None:
+            together[-1].append(type(more))
+    assert together == [[ThreadRunCreated, ThreadMessageDelta], [ThreadMessageDelta, ThreadRunCompleted]]
+    assert (body.reads, body.ended, stream.outcome) == (2, ["release"], "completed")
+    assert stream.next_nowait() is None
+
+
+async def test_an_error_that_is_here_already_is_raised_without_waiting_and_is_final() -> None:
+    body = Bytes(CREATED + event("error", b'{"message": "no", "code": "server_error"}'), None)
+    stream = stream_over(body)
+    await anext(stream)
+    for _ in range(2):
+        with pytest.raises(RunStreamError) as caught:
+            stream.next_nowait()
+        assert (caught.value.run_id, caught.value.events_seen) == ("run_raw", 1)
+    assert body.ended == ["abort"]
+
+
 async def test_events_and_frames_exclude_each_other() -> None:
     stream = stream_over(Bytes(CREATED, DELTA, COMPLETED))
     await anext(stream)

@@ -90,16 +90,24 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
         return self
 
     async def __anext__(self) -> RunEvent:
+        event = self.next_nowait()
+        return event if event is not None else await self._pull("events", self._step_event)
+
+    def next_nowait(self) -> RunEvent | None:
+        """Returns the next event if it is here already, so that several can be shown in one go.
+
+        None says that something is to be waited for, if only the end: iterate to know which.
+
+        Raises what iterating raises, but only for an error that has come already.
+        """
         try:
             event = self._next_event()
         except StreamError as error:
             if self._recovery is None:
                 self._fail(error)
                 raise
-            event = None  # it is raised again in `_pull`, where it can be recovered from
-        if event is None:
-            return await self._pull("events", self._step_event)
-        if self._protocol.outcome is not None:
+            return None  # it is raised again in `_pull`, where it can be recovered from
+        if event is not None and self._protocol.outcome is not None:
             self._finish()
         return event
 
