@@ -179,7 +179,10 @@ def _check(*rules: tuple[bool, str, str]) -> None:
 def _is_proxy(proxy: object) -> bool:
     if proxy is None or not isinstance(proxy, str):
         return proxy is None
-    parts = urlsplit(proxy)
+    try:
+        parts = urlsplit(proxy)
+    except ValueError:
+        return False
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 

@@ -12,7 +12,7 @@ import msgspec
 from .complaint import is_flat, read_complaint
 from .events import FAST, REGISTRY, ErrorEvent, RunEvent, ThreadCreated, UnknownEvent
 from .models import ErrorObject
-from .plain_json import NotJSONError, as_object, parse
+from .plain_json import NotJSONError, as_object, has_surrogates, parse
 from .repair import UnbuildableError, build
 
 _NAMED_BY_OBJECT = {
@@ -30,7 +30,7 @@ UNNAMED = "message"
 """What the SSE standard calls a message that has no `event` field."""
 
 
-class _Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """LiteLLM and Astra name the event inside the data: an object of exactly these (`enabled` is in the schema)."""
 
     event: str
@@ -38,7 +38,7 @@ class _Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     enabled: bool | None = None
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
 _skim = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -70,8 +70,7 @@ def decode(name: str, payload: bytes) -> Decoded:
     """
     envelope = None
     if name == UNNAMED or name in REGISTRY:
-        with suppress(*UNDECODABLE):
-            envelope = _decode_envelope(payload)
+        envelope = open_envelope(payload)
     if envelope is None or name not in (UNNAMED, envelope.event):
         return _decode_named(name, payload)
     # Opened once only: an envelope in an envelope is a payload like any other.
@@ -79,6 +78,16 @@ def decode(name: str, payload: bytes) -> Decoded:
     if envelope.enabled is not None and isinstance(inner.event, ThreadCreated):
         return Decoded(inner.name, msgspec.structs.replace(inner.event, enabled=envelope.enabled), None)
     return inner
+
+
+def open_envelope(payload: bytes) -> Envelope | None:
+    """The envelope that a payload is, or None where it is none."""
+    with suppress(*UNDECODABLE):
+        return _decode_envelope(payload)
+    if has_surrogates(payload):  # half of a pair, of a model that cut an emoji, hides what is around it
+        with suppress(NotJSONError, *UNDECODABLE):
+            return _decode_envelope(msgspec.json.encode(parse(payload)))
+    return None
 
 
 def _decode_named(name: str, payload: bytes) -> Decoded:
@@ -137,6 +146,8 @@ def _inferred_name(value: object) -> str | None:
     if part is None:
         return None
     kind, status = part.get("object"), part.get("status")
+    if kind == "error":  # as vLLM says it
+        return "error"
     if not isinstance(kind, str):
         return "error" if part.get("error") or _is_bare_error(part) else None
     if kind in _NAMED_OUTRIGHT:

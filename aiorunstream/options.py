@@ -61,7 +61,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
         first_event: from the request written to the first event decoded; for other requests, to the answer.
         idle: between two reads that bring bytes. A comment of the server counts as bytes.
         progress: between two decoded events; comments and drips do not count. Off by default.
-        total: for the whole stream, the reader's own pauses included. Off by default.
+        total: for the whole stream, from the first attempt to open it, the reader's own pauses included. Off by default.
     """
 
     connect: float | None = 5.0

@@ -12,7 +12,7 @@ class NotJSONError(Exception):
 
 
 _MOST_DIGITS = 4300
-_LONE_SURROGATE_SUSPECT = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _refuse_constant(name: str) -> object:
@@ -41,8 +41,13 @@ def parse(payload: bytes) -> object:
             parse_int=_parse_int,
             parse_float=_parse_float,
         )
-        return _without_lone_surrogates(value) if _LONE_SURROGATE_SUSPECT.search(payload) else value
+        return _without_lone_surrogates(value) if has_surrogates(payload) else value
     raise NotJSONError  # out here, without json's own error behind it, which holds the payload
+
+
+def has_surrogates(payload: bytes) -> bool:
+    """Whether a pair of escapes stands in it, or half of one, which the fast decoder refuses."""
+    return _SURROGATE.search(payload) is not None
 
 
 def as_object(value: object) -> dict[str, object] | None:

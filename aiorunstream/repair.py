@@ -173,12 +173,12 @@ def _without_index(item: object) -> dict[str, object] | None:
 
 
 def _build_at(build_item: Builder, item: dict[str, object], place: int) -> object:
-    # Only Structs with a required index look at it; an UnknownPart is made of the item as it came.
+    # Only Structs with a required index look at it; anything else is made of the item as it came.
     try:
         built = build_item({**item, "index": place})
     except UnbuildableError:
         return build_item(item)
-    return UnknownPart(item) if isinstance(built, UnknownPart) else built
+    return build_item(item) if isinstance(built, dict) else built  # open JSON, and an UnknownPart
 
 
 def _struct_or_unknown(info: inspect.StructType) -> Builder:

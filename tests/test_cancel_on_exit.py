@@ -182,3 +182,11 @@ async def test_a_whole_run_with_it_on_is_one_post() -> None:
         async with a_client(server) as client, start(client) as stream:
             assert len(await events_of(stream)) == 3
         assert server.posts == 1
+
+
+@pytest.mark.parametrize("status", ["pending", None])
+async def test_a_run_whose_status_is_unknown_or_left_out_goes_on_for_all_that_is_known(status: str | None) -> None:
+    run = {**run_json(), "status": status} if status else {k: v for k, v in run_json().items() if k != "status"}
+    async with streaming(event("thread.run.created", run)) as server, a_client(server) as client:
+        await left_after_one(client)
+        assert cancels(server) == 1

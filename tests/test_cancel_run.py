@@ -19,7 +19,7 @@ from raw_server import (
 )
 from server_client import until
 
-from aiorunstream import BadRequestError, StreamError
+from aiorunstream import BadRequestError, ClientClosedError, InternalServerError, StreamError
 
 
 async def test_cancel_run_asks_and_the_stream_goes_on_to_its_end() -> None:
@@ -93,3 +93,44 @@ async def test_a_cancelled_cancel_run_still_reaches_the_server() -> None:
         await until(lambda: cancels(server) == 1, 1)
         await stream.aclose()
         assert cancels(server) == 1
+
+
+async def test_cancel_run_is_told_that_its_client_was_closed_and_is_not_cancelled_itself() -> None:
+    async def script(peer: Peer) -> None:
+        while (request := await peer.request()) is not None:
+            if "/cancel " not in request.line:
+                await peer.send(STREAM_HEAD, chunk(CREATED))
+
+    async with RawServer(script) as server:
+        client = a_client(server, cancel_on_exit=False)
+        stream = await start(client)
+        await anext(stream)
+        asking = asyncio.create_task(stream.cancel_run())
+        await until(lambda: cancels(server) == 1, 1)
+        await client.aclose()
+        with pytest.raises(ClientClosedError):
+            await asking
+
+
+async def test_where_every_cancel_run_fails_leaving_still_cancels() -> None:
+    refusals = 2
+
+    async def script(peer: Peer) -> None:
+        nonlocal refusals
+        while (request := await peer.request()) is not None:
+            if "/cancel " not in request.line:
+                await peer.send(STREAM_HEAD, chunk(CREATED))
+            elif refusals:
+                refusals -= 1
+                await asyncio.sleep(0.05)  # so that both are under way
+                await peer.send(answer(500, b"no"))
+            else:
+                await peer.send(CANCELLED)
+
+    async with RawServer(script) as server, a_client(server) as client:
+        async with start(client) as stream:
+            await anext(stream)
+            asked = await asyncio.gather(stream.cancel_run(), stream.cancel_run(), return_exceptions=True)
+            assert [type(each) for each in asked] == [InternalServerError, InternalServerError]
+            assert stream.cancels_on_exit
+        assert cancels(server) == 3

@@ -1,5 +1,6 @@
 """Settings and options that cannot be meant: an error of ours, never a claim that something may have been sent."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,7 +56,9 @@ async def test_an_option_of_the_wrong_kind_is_an_error_of_ours(options: dict[str
         assert server.peers == []
 
 
-@pytest.mark.parametrize("settings", [{"proxy": "not a url"}, {"proxy": 7}, {"ssl": "no"}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{"proxy": "not a url"}, {"proxy": "http://[bad"}, {"proxy": 7}, {"ssl": "no"}], ids=str
+)
 async def test_a_proxy_or_ssl_that_cannot_be_meant_is_an_error_of_ours_and_no_unknown_outcome(
     settings: dict[str, Any],
 ) -> None:
@@ -73,3 +76,16 @@ async def test_a_host_that_nothing_can_be_sent_to_is_no_unknown_outcome(host: st
         async with AsyncClient(base_url=f"http://{host}:9/v1", retry=NO_RETRY, timeouts=QUICK) as client:
             await start(client)
     assert not isinstance(caught.value, RunOutcomeUnknownError)
+
+
+async def test_a_login_in_netrc_beside_a_key_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password planted-word\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with RawServer(answering(stream_answer())) as server:
+        async with AsyncClient(base_url=server.base_url, api_key="sk-planted-key", trust_env=True) as client:
+            with pytest.raises(ConfigurationError, match="netrc") as caught:
+                await start(client)
+        assert not any("planted" in text for text in (str(caught.value), repr(caught.value.__context__)))
+        assert server.requests == []

@@ -168,3 +168,27 @@ async def test_a_plain_result_above_the_limit_is_refused() -> None:
         with pytest.raises(APIStatusError, match="max_event_bytes"):
             await client.threads.runs.retrieve("r", thread_id="t")
         assert await server.peers[0].closed_within(0.2)
+
+
+@pytest.mark.parametrize("coding", ["none", "utf-8", "identity", "None, identity"])
+async def test_a_coding_that_is_none_does_not_make_a_stream_unreadable(coding: str) -> None:
+    found = await outcome_of(plain_stream({**EVENT_STREAM, "Content-Encoding": coding}))
+    assert isinstance(found, RunStream)
+    assert (found.outcome, found.events_seen) == ("completed", 4)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "X-GZIP", "br", "identity, zstd", "deflate"])
+async def test_a_compressed_answer_names_its_coding(coding: str) -> None:
+    body = gzip.compress(b"{}")
+    wire = head(200, {"Content-Type": "application/json", "Content-Encoding": coding, "Content-Length": str(len(body))})
+    async with RawServer(answering(wire + body)) as server, client_of(server) as client:
+        with pytest.raises(APIStatusError, match=coding):
+            await client.threads.retrieve("thread_raw")
+    assert "content encoding" in str(await outcome_of(plain_stream({**EVENT_STREAM, "Content-Encoding": coding})))
+
+
+async def test_a_run_in_place_of_a_stream_can_be_found_by_what_the_error_says() -> None:
+    async with RawServer(answering(answer(200, run_json("queued")))) as server, client_of(server) as client:
+        with pytest.raises(StreamProtocolError) as caught:
+            await client.threads.create_and_run_stream(assistant_id="asst_raw")
+    assert (caught.value.thread_id, caught.value.run_id) == ("thread_raw", "run_raw")

@@ -324,3 +324,22 @@ async def test_nothing_is_sent_again_once_the_stream_has_begun() -> None:
             async with start(client) as stream:
                 await events_of(stream)
         assert server.posts == 1
+
+
+@pytest.mark.parametrize("key", ["x", "run", "e", "sk-1234"])
+async def test_a_key_that_is_only_a_word_changes_nothing_that_the_server_says(key: str) -> None:
+    message = "Thread thread_raw already has an active run run_Zx."
+    wire = answer(400, {"error": {"message": message, "code": "rate_limit_exceeded"}})
+    async with RawServer(answering(wire)) as server, client_of(server, api_key=key) as client:
+        with pytest.raises(ThreadBusyError, match=message) as caught:
+            await start(client)
+    assert (caught.value.run_id, caught.value.code) == ("run_Zx", "rate_limit_exceeded")
+
+
+async def test_a_key_inside_what_a_server_says_does_not_change_what_it_means() -> None:
+    wire = answer(400, {"error": {"message": "Thread thread_raw already has an active run run_secretkey."}})
+    async with RawServer(answering(wire)) as server, client_of(server, api_key="secretkey") as client:
+        with pytest.raises(ThreadBusyError) as caught:
+            await start(client)
+    assert caught.value.run_id == "run_secretkey"
+    assert "secretkey" not in str(caught.value)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from test_protocol import CREATED, frame, only, reading
 
-from aiorunstream.errors import InvalidArgumentError
+from aiorunstream.errors import InvalidArgumentError, RunStreamError
 from aiorunstream.events import ThreadCreated, ThreadMessageDelta, UnknownEvent
 from aiorunstream.protocol import Frame
 
@@ -41,6 +41,21 @@ def test_what_is_not_exactly_an_envelope_is_not_opened(payload: object) -> None:
     assert (event.event, event.json()) == ("message", payload)
 
 
+@pytest.mark.parametrize("name", [None, "thread.message.delta"])
+@pytest.mark.parametrize("key", ["text", "unknown"])
+def test_half_of_a_pair_of_escapes_does_not_hide_what_an_envelope_holds(name: str | None, key: str) -> None:
+    # LiteLLM's json.dumps writes one where a model has cut an emoji.
+    words = {"text": ("smile \\ud83d", ""), "unknown": ("smile", "\\ude00")}[key]
+    text = '{"value":"WORD","more":"MORE"}'.replace("WORD", words[0]).replace("MORE", words[1])
+    data = '{"id":"msg_1","delta":{"content":[{"index":0,"type":"text","text":TEXT}]}}'.replace("TEXT", text)
+    protocol = reading(frame(name, '{"data":DATA,"event":"thread.message.delta"}'.replace("DATA", data).encode()))
+    event = protocol.next_event()
+    assert isinstance(event, ThreadMessageDelta)
+    assert event.data.text == ("smile \ufffd" if key == "text" else "smile")
+    again = msgspec.json.decode(protocol.frame_of(event).data)
+    assert again["delta"]["content"][0]["text"]["value"] == event.data.text
+
+
 def test_a_named_event_of_tomorrow_keeps_all_of_its_payload() -> None:
     payload = b'{"event":"thread.run.thought","data":{"a":1}}'
     assert reading(frame("thread.run.thought", payload)).next_frame() == Frame("thread.run.thought", payload)
@@ -75,6 +90,13 @@ def test_a_payload_without_a_name_is_named_by_what_it_is(payload: dict[str, obje
 ])  # fmt: skip
 def test_a_frame_is_the_wires_own_bytes_where_nothing_changed(name: str, payload: bytes) -> None:
     assert reading(frame(name, payload)).next_frame() == Frame(name, payload)
+
+
+def test_an_error_that_says_so_in_its_object_is_an_error() -> None:
+    protocol = reading(frame(None, {"object": "error", "message": "no such model", "code": 404}))
+    with pytest.raises(RunStreamError, match="no such model") as caught:
+        protocol.next_event()
+    assert caught.value.code == 404
 
 
 def test_an_error_frame_that_needed_no_change_is_the_wires_own_bytes() -> None:

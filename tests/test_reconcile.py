@@ -226,3 +226,35 @@ async def test_a_new_thread_with_a_run_cannot_be_looked_for() -> None:
         with pytest.raises(RunOutcomeUnknownError):
             await client.threads.create_and_run(assistant_id="asst_raw")
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("answers", ["tool_outputs", "tool_approvals"])
+@pytest.mark.parametrize("status", ["in_progress", "requires_action"])
+async def test_answers_that_were_taken_are_seen_by_the_run_that_goes_on(answers: str, status: str) -> None:
+    kind, call = {
+        "tool_outputs": ("submit_tool_outputs", {"type": "function", "function": {"name": "look", "arguments": "{}"}}),
+        "tool_approvals": ("submit_tool_approval", {"type": "mcp", "name": "look"}),
+    }[answers]
+    required = {"type": kind, kind: {"tool_calls": [{"id": "call_1", **call}]}}
+    run = {**run_json(status), "required_action": required if status == "requires_action" else None}
+    given = {
+        "tool_outputs": {"tool_call_id": "call_1", "output": "rain"},
+        "tool_approvals": {"tool_call_id": "call_1", "approve": True},
+    }
+
+    async def script(peer: Peer) -> None:
+        while (request := await peer.request()) is not None:
+            if request.line.startswith("POST"):
+                return
+            await peer.send(answer(200, run))
+
+    async with RawServer(script) as server, a_client(server.base_url) as client:
+        submit = client.threads.runs.submit_tool_outputs
+        sent = submit("run_raw", thread_id="thread_raw", **{answers: [given[answers]]})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        if status == "in_progress":
+            assert (await sent).status == status
+        else:
+            with pytest.raises(RunOutcomeUnknownError) as caught:
+                await sent
+            assert caught.value.looked
+        assert server.posts == 1

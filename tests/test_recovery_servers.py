@@ -268,3 +268,54 @@ async def test_a_look_sends_no_idempotency_key() -> None:
     assert post.header("Idempotency-Key") == "once"
     assert [look.header("Idempotency-Key") for look in looks] == [None] * 3
     assert {look.header("X-Trace") for look in looks} == {"42"}
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_nothing_is_handed_out_after_closing_even_in_the_turn_of_the_last_answer(turns: int) -> None:
+    asked = asyncio.Event()
+    cut = Cut(steps=({"id": "step_1", "run_id": "run_raw", "type": "message_creation", "status": "completed"},))
+
+    async def script(peer: Peer) -> None:
+        task = asyncio.create_task(cut(peer))
+        while not task.done():
+            await asyncio.sleep(0)
+            if cut.asked["steps"]:
+                asked.set()
+
+    async with RawServer(script) as server, a_client(server) as client:
+        stream = await client.threads.runs.create_stream("thread_raw", assistant_id="asst_raw")
+        heard: list[str] = []
+
+        async def read() -> None:
+            async for event in stream:
+                heard.append(event.event)
+
+        reading = asyncio.create_task(read())
+        await asked.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        before, over = len(heard), reading.done()
+        await stream.aclose()
+        if over:
+            await reading
+        else:
+            with pytest.raises(StreamClosedError):
+                await reading
+            assert len(heard) == before
+
+
+async def test_a_message_whose_run_is_an_empty_text_is_looked_at_as_one_that_names_none() -> None:
+    run = {**run_json("completed"), "created_at": 100}
+    mine = message(run_id="", created_at=101)
+    assert text_of(await recovered(Cut(mine, run=run))) == FINAL
+
+
+async def test_a_list_that_gives_the_same_page_again_tells_of_nothing_twice() -> None:
+    step = {"id": "step_1", "run_id": "run_raw", "type": "message_creation", "status": "completed"}
+    pages = {
+        "messages": [answer(200, {"object": "list", "data": [message()], "has_more": True})],
+        "steps": [answer(200, {"object": "list", "data": [step], "has_more": True})],
+    }
+    events = await recovered(Cut(steps=(step,), say=pages))
+    assert text_of(events) == FINAL
+    assert sum(isinstance(event, ThreadRunStepCreated) for event in events) == 1

@@ -266,6 +266,13 @@ def test_a_fragment_without_an_index_takes_its_place(index: dict[str, object]) -
     assert not isinstance(details.tool_calls[0], UnknownPart)
 
 
+def test_open_json_in_a_list_gets_no_index() -> None:
+    class Kept(msgspec.Struct):
+        steps: tuple[dict[str, object], ...] = ()
+
+    assert repair(b'{"steps": [{"result": "a"}, {"index": 7}]}', Kept).steps == ({"result": "a"}, {"index": 7})
+
+
 def test_an_index_that_is_there_stays() -> None:
     parts = delta([{"index": 7, "type": "text", "text": "a"}, {"type": "text", "text": "b"}]).delta.content
     assert [part.index for part in parts if isinstance(part, TextDeltaBlock)] == [7, 1]

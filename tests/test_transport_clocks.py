@@ -15,6 +15,8 @@ from raw_server import (
     Peer,
     RawServer,
     Script,
+    answer,
+    answering,
     chunk,
     client_of,
     events_of,
@@ -27,6 +29,7 @@ from aiorunstream import (
     APIError,
     APITimeoutError,
     AsyncClient,
+    RateLimitError,
     RequestOptions,
     RetryPolicy,
     RunOutcomeUnknownError,
@@ -314,3 +317,22 @@ async def test_a_body_that_stalls_is_a_timeout_for_a_plain_answer_too() -> None:
                 await client.threads.retrieve("thread_raw")
         assert not isinstance(caught.value, StreamInterruptedError)
         assert await server.peers[0].closed_within(0.2)
+
+
+async def test_all_attempts_together_have_the_time_for_all_of_the_stream() -> None:
+    busy = answer(429, {"error": {"message": "slow down"}}, {"Retry-After": "0.15"})
+    clocks = Timeouts(connect=2, first_event=2, total=0.4)
+    async with RawServer(answering(*[busy] * 9)) as server:
+        async with client_of(server, timeouts=clocks, retry=RetryPolicy(attempts=9)) as client:
+            with pytest.raises(RateLimitError):
+                await start(client)
+        assert server.posts == 3
+    async with RawServer(answering(busy, busy, STREAM_HEAD + chunk(CREATED))) as server:
+        async with client_of(server, timeouts=clocks, retry=RetryPolicy(attempts=9)) as client:
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(StreamTimeoutError) as caught:
+                async with start(client) as stream:
+                    await events_of(stream)
+            assert caught.value.clock == "total"
+            assert asyncio.get_running_loop().time() - began < 0.4 + GRACE
+        assert server.posts == 3

@@ -42,6 +42,7 @@ _BY_STATUS: Mapping[int, type[APIStatusError]] = {
 _BUSY = re.compile(r"already has an active run|while a run \S+ is active")
 _BUSY_RUN = re.compile(r"active run ([\w-]+)\W*$|while a run ([\w-]+) is active")
 _MAX_ERROR_DEPTH = 64
+_COMPRESSED = frozenset({"gzip", "x-gzip", "compress", "x-compress", "deflate", "br", "zstd"})
 _LOCKED = "conversation_locked"
 """The code for a conversation that another response is at work on; the status is 400, or 409."""
 _RETIRED_HOST, _RETIRED_DOMAIN = "api.openai.com", ".openai.azure.com"
@@ -59,8 +60,9 @@ def status_error(
     redact: Callable[[str], str] = str,
 ) -> APIStatusError:
     """The exception for an answer that is not the one asked for."""
-    said = _without_secrets(error_object(body), redact)
-    kind = _class_of(status, said, host, call.operation.path)
+    as_sent = error_object(body)  # what it means must not go by what the key happens to be
+    kind = _class_of(status, as_sent, host, call.operation.path)
+    said = _without_secrets(as_sent, redact)
     message = f"{status} {_phrase(status)} from {call.operation.name}"
     if kind is EndpointRetiredError:
         message += (
@@ -81,7 +83,7 @@ def status_error(
         retry_after=retry_after,
         outcome_unknown=call.operation.creates and (status >= 500 or status == 408),
     )
-    if isinstance(error, ThreadBusyError) and (found := _BUSY_RUN.search(said.message)):
+    if isinstance(error, ThreadBusyError) and (found := _BUSY_RUN.search(as_sent.message)):
         error.run_id = found[1] or found[2]
     return error
 
@@ -157,8 +159,12 @@ def is_json(headers: Mapping[str, str]) -> bool:
 
 
 def is_encoded(headers: Mapping[str, str]) -> bool:
-    """Whether the body is compressed, although that was declined."""
-    return headers.get("content-encoding", "identity").strip().lower() not in ("identity", "")
+    """Whether the body is compressed, although that was declined.
+
+    Only codings that there are count: servers write `none` to keep proxies from compressing a stream.
+    """
+    codings = headers.get("content-encoding", "").lower().split(",")
+    return any(coding.strip() in _COMPRESSED for coding in codings)
 
 
 def content_of(headers: Mapping[str, str]) -> str:

@@ -14,6 +14,8 @@ from ..errors import InvalidArgumentError
 
 _TELLING_NAMES = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 """Names of headers whose values are secrets, and not only settings."""
+_LEAST_SECRET = 8
+"""What is shorter stands for a key, such as the `none` or `x` that self-hosted servers take, and is found in honest words."""
 
 
 class SecretText(str):
@@ -103,7 +105,7 @@ def _unseen(value: object) -> object:
 
 
 class Redaction:
-    """Takes the secrets of one request out of what a server says about it."""
+    """Takes the secrets of one request out of what a server says about it: all of 8 characters and more."""
 
     __slots__ = ("_secrets",)
 
@@ -111,9 +113,8 @@ class Redaction:
         values = [str(value) for name, value in headers.items() if _TELLING_NAMES.search(name)]
         # With the scheme before it a key would be found only as it was sent.
         bare = [value.partition(" ")[2] for value in values if " " in value]
-        self._secrets = tuple(
-            spelt for value in sorted({*values, *bare}, key=len, reverse=True) for spelt in _spelt(value)
-        )
+        secrets = {value for value in (*values, *bare) if len(value) >= _LEAST_SECRET}
+        self._secrets = tuple(spelt for value in sorted(secrets, key=len, reverse=True) for spelt in _spelt(value))
 
     def __call__(self, text: str) -> str:
         """`text` with stars for every secret."""
@@ -131,4 +132,4 @@ class Redaction:
 
 def _spelt(secret: str) -> Iterable[str]:
     """A secret as it is, and as JSON may have it."""
-    return dict.fromkeys((secret, secret.replace("/", "\\/"), json.dumps(secret)[1:-1])) if secret else ()
+    return dict.fromkeys((secret, secret.replace("/", "\\/"), json.dumps(secret)[1:-1]))

@@ -86,16 +86,18 @@ class Sender:
 
     # -- attempts ---------------------------------------------------------------------------------------------------
 
-    async def _attempt(self, call: Call[T], once: Callable[[Call[T]], Awaitable[R]]) -> R:
+    async def _attempt(self, call: Call[T], once: Callable[[Call[T], float], Awaitable[R]]) -> R:
         policy = call.options.retry or self.settings.retry
+        loop = asyncio.get_running_loop()
+        began, total = loop.time(), (call.options.timeouts or self.settings.timeouts).total
         attempt = 0
         while True:
             attempt += 1
             try:
-                answer = await once(call)
+                answer = await once(call, began)
             except APIError as error:
                 delay = next_delay(policy, attempt, error, random.random(), self._budget)  # noqa: S311  # jitter
-                if delay is None:
+                if delay is None or (total is not None and loop.time() + delay >= began + total):
                     raise
                 name, problem = call.operation.name, type(error).__name__
                 log(logging.INFO, "request retried", operation=name, attempt=attempt, delay=delay, error=problem)
@@ -104,41 +106,42 @@ class Sender:
                 return answer
             await asyncio.sleep(delay)
 
-    async def _call_once(self, call: Call[T]) -> Answer[T]:
-        redact, body = await self._send(call, streams=False)
+    async def _call_once(self, call: Call[T], began: float) -> Answer[T]:
+        redact, body = await self._send(call, began, streams=False)
         if body.status // 100 != 2:
             raise self._status_error(call, body, await self._read_some(body), redact)
         found = _answers.result(call, await self._read_all(call, body), max_depth=self.settings.limits.max_depth)
         if found is None:
-            raise _unusable(call, body, "is not the object it should be")
+            has = f", with {redact(_answers.content_of(body.headers))}" if _answers.is_encoded(body.headers) else ""
+            raise _unusable(call, body, f"is not the object it should be{has}")
         return Answer(found, body.status, body.headers)
 
-    async def _open_once(self, call: Call[T]) -> tuple[Redaction, ResponseBody]:
-        redact, body = await self._send(call, streams=True)
+    async def _open_once(self, call: Call[T], began: float) -> tuple[Redaction, ResponseBody]:
+        redact, body = await self._send(call, began, streams=True)
         if body.status // 100 != 2:
             raise self._status_error(call, body, await self._read_some(body), redact)
         if body.status == 200 and _answers.is_event_stream(body.headers) and not _answers.is_encoded(body.headers):
             return redact, body
         raise self._no_stream(call, body, await self._read_some(body), redact)
 
-    async def _send(self, call: Call[T], *, streams: bool) -> tuple[Redaction, ResponseBody]:
+    async def _send(self, call: Call[T], began: float, *, streams: bool) -> tuple[Redaction, ResponseBody]:
         credentials = self.settings.credentials
         secret = await credentials.current()
-        redact, body = await self._send_with(secret, call, streams=streams)
+        redact, body = await self._send_with(secret, call, began, streams=streams)
         if body.status != HTTPStatus.UNAUTHORIZED or not await credentials.renew(secret):
             return redact, body
         body.abort()
-        return await self._send_with(await credentials.current(), call, streams=streams)
+        return await self._send_with(await credentials.current(), call, began, streams=streams)
 
     async def _send_with(
-        self, secret: Secret | None, call: Call[T], *, streams: bool
+        self, secret: Secret | None, call: Call[T], began: float, *, streams: bool
     ) -> tuple[Redaction, ResponseBody]:
-        request = self._request(call, secret, streams=streams)
+        request = self._request(call, secret, began, streams=streams)
         return Redaction(request.headers), await self.settings.transport.send(request)
 
     # -- a call as a request ----------------------------------------------------------------------------------------
 
-    def _request(self, call: Call[T], secret: Secret | None, *, streams: bool) -> Request:
+    def _request(self, call: Call[T], secret: Secret | None, began: float, *, streams: bool) -> Request:
         body = call.body
         if body is not None and call.options.extra_body:
             if "stream" in call.options.extra_body:
@@ -155,6 +158,7 @@ class Sender:
             timeouts=call.options.timeouts or self.settings.timeouts,
             creates=call.operation.creates,
             streams=streams,
+            began=began,
         )
 
     def _url(self, call: Call[T]) -> str:
@@ -237,7 +241,7 @@ class Sender:
         )
         run = _answers.result(call, text.encode(), max_depth=self.settings.limits.max_depth)
         error.run_id = getattr(run, "id", None)
-        error.thread_id = call.ids.get("thread_id")
+        error.thread_id = call.ids.get("thread_id") or getattr(run, "thread_id", None)
         error.status_code = body.status
         error.headers = body.headers
         error.request_id = body.headers.get("x-request-id")

@@ -98,8 +98,8 @@ class Control:
         return await poll_run(self._look(thread_id, run_id), until=has_stopped, over_outages=True)
 
     async def over(self, thread_id: str, run_id: str) -> Run:
-        """Looks at the run until it is over: one that waits for tool outputs is not."""
-        return await poll_run(self._look(thread_id, run_id), until=lambda run: run.is_terminal)
+        """Looks at the run until it is over, over outages of the server: one that waits for tool outputs is not."""
+        return await poll_run(self._look(thread_id, run_id), until=lambda run: run.is_terminal, over_outages=True)
 
     async def runs(self, thread_id: str) -> tuple[Run, ...]:
         """The newest hundred runs of the thread, newest first."""
@@ -112,14 +112,15 @@ class Control:
         found = AsyncMessages(self._looking).list(
             thread_id, run_id=run_id, order="asc", limit=100, options=self.options
         )
-        return tuple([message async for message in found if message.run_id in (run_id, None)])
+        own = [message async for message in found if message.run_id in (run_id, None, "")]
+        return tuple({message.id: message for message in own}.values())  # some servers do not know `after`
 
     async def steps(self, thread_id: str, run_id: str) -> tuple[RunStep, ...]:
         """The steps of the run, oldest first."""
         found = AsyncRunSteps(self._looking).list(
             run_id, thread_id=thread_id, order="asc", limit=100, include=self._include, options=self.options
         )
-        return tuple([step async for step in found])
+        return tuple({step.id: step async for step in found}.values())
 
     def keep(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Does something that must not end with whoever asked for it. Raises `ClientClosedError`."""

@@ -6,7 +6,7 @@ need none, since the run itself shows whether it still waits for them.
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TypeVar, cast
 
 import msgspec
@@ -88,9 +88,15 @@ async def _find(call: Call[Run], marker: str, control: Control) -> Run | None:
 
 
 async def _moved_on(call: Call[Run], control: Control) -> Run | None:
-    """The run the outputs were for, if it no longer waits for them."""
+    """The run the answers were for, if it no longer waits for them."""
     run = await control.retrieve(call.ids["thread_id"], call.ids["run_id"])
-    outputs = cast("list[dict[str, object]]", msgspec.to_builtins((call.body or {}).get("tool_outputs")))
-    answered = {output.get("tool_call_id") for output in outputs}
-    waiting = {getattr(wanted, "id", None) for wanted in run.tool_calls}
-    return None if answered & waiting else run
+    waiting = {getattr(wanted, "id", None) for wanted in (*run.tool_calls, *run.calls_to_approve)}
+    waits = None in waiting or waiting & set(_answered(call.body or {}))  # None: a call of a kind nobody knows
+    return None if waits else run
+
+
+def _answered(body: Mapping[str, object]) -> Iterator[object]:
+    """The ids of the calls that a request answers."""
+    for name in ("tool_outputs", "tool_approvals"):
+        for answer in cast("list[dict[str, object]]", msgspec.to_builtins(body.get(name) or ())):
+            yield answer.get("tool_call_id")

@@ -32,6 +32,7 @@ class RunActions(StreamFacts, Generic[S]):
     """
 
     will_be_answered = False
+    _cancels = 0  # asked for, or granted
 
     _control: RunControl | None
     _submit: Submit[S] | None
@@ -46,6 +47,7 @@ class RunActions(StreamFacts, Generic[S]):
         Raises:
             StreamError: no event has come yet, so that the run is not known; or the stream has nothing to ask with.
             APIError: the request failed.
+            ClientClosedError: the client was closed before the answer came.
         """
         run, control = self.run, self._control
         if run is not None and run.is_terminal:
@@ -57,14 +59,16 @@ class RunActions(StreamFacts, Generic[S]):
             raise error
         sent = control.keep(self._cancel(control, thread_id, run_id))
         await asyncio.wait({sent})  # a cancel of this wait is none of the request
+        if sent.cancelled():
+            raise ClientClosedError("the client was closed while the request was under way")
         return sent.result()
 
     async def _cancel(self, control: RunControl, thread_id: str, run_id: str) -> Run:
-        wanted, self._cancel_on_exit = self._cancel_on_exit, False  # leaving meanwhile must not ask again
+        self._cancels += 1  # leaving meanwhile must not ask again
         try:
             run = await control.cancel(thread_id, run_id)
         except BaseException:
-            self._cancel_on_exit = wanted
+            self._cancels -= 1
             raise
         log(logging.INFO, "run cancelled", thread_id=thread_id, run_id=run_id)
         return run
@@ -95,7 +99,7 @@ class RunActions(StreamFacts, Generic[S]):
     @property
     def cancels_on_exit(self) -> bool:
         """Whether leaving early cancels the run."""
-        return self._cancel_on_exit
+        return self._cancel_on_exit and not self._cancels
 
     async def cancel_unanswered_run(self) -> None:
         """Cancels a run that waits for outputs which will not come. Takes at most 2 s; what goes wrong is logged."""

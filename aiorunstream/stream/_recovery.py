@@ -159,7 +159,7 @@ class Recovery:
         }
         own: list[Message] = []
         for message in messages:
-            if message.run_id is not None or message.id in known:
+            if message.run_id or message.id in known:
                 own.append(message)
             elif message.role == "user":
                 continue

@@ -17,7 +17,6 @@ from .._log import log
 from ..errors import ClientClosedError, StreamBusyError, StreamClosedError, StreamError
 from ..eventlist import EventList
 from ..events import AssistantStreamEvent, RunEvent
-from ..models import ACTIVE_RUN_STATUSES
 from ..protocol import Frame
 from ._actions import RunActions, Submit
 from ._given import ByteStream, EventSource, NotRecoveredError, RunControl
@@ -215,6 +214,8 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
             self._not_recovered = f"not recovered: {problem}"
             log(logging.WARNING, "could not recover a broken stream", **facts)
         else:
+            if self._over:  # closed in the very turn in which the last answer came
+                raise StreamClosedError("the stream was closed")
             log(logging.INFO, "recovered a broken stream", events_missed=len(events), **facts)
             self._go_on_with(events)
 
@@ -269,13 +270,13 @@ class RunStream(RunActions["RunStream"], AsyncIterator[RunEvent]):
     def _begin_cancel(self) -> "asyncio.Task[None] | None":
         """The cancelling of the run, under way; None where it is not to be cancelled, or cannot be."""
         run, control = self.run, self._control
-        if not self._cancel_on_exit or control is None or not self._run_goes_on:
+        if not self.cancels_on_exit or control is None or not self._run_goes_on:
             return None
         if self._has_stopped():
             if not self.will_be_answered:
                 return None
-        elif run is not None and run.status not in ACTIVE_RUN_STATUSES - {"cancelling"}:
-            return None
+        elif run is not None and (run.is_terminal or run.status in ("requires_action", "cancelling")):
+            return None  # any other goes on, for all that is known
         if self.run_id is None and self._over:
             return None  # it never came, and there is nothing left to read
         if self._reading:

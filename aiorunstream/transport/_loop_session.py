@@ -14,7 +14,7 @@ from ..errors import AiorunstreamError, APITimeoutError, ClientClosedError
 from ..options import Limits
 from ._body import ResponseBody
 from ._request import Opening, Request, RequestBody
-from ._translate import BROKEN, NEVER_SENT, no_answer, not_begun, not_sent, reason_of, too_late
+from ._translate import BROKEN, NEVER_SENT, no_answer, not_begun, not_sent, reason_of, refused, too_late
 
 READ_BUFFER = 16 * 1024
 """Pauses the socket at twice this many unread bytes, so 5,000 stalled readers hold 325 MB and not 2.8 GB."""
@@ -80,7 +80,7 @@ class LoopSession:
     async def send(self, request: Request) -> ResponseBody:
         if asyncio.current_task() in self._withdrawn:
             raise asyncio.CancelledError  # whoever wanted it has gone
-        opened_at = asyncio.get_running_loop().time()
+        opened_at = asyncio.get_running_loop().time() if request.began is None else request.began
         if request.streams:
             what = f"no stream slot came free: all {self._limits.max_streams} (Limits.max_streams) are taken"
             await self._take(self._slots, request, what)
@@ -171,6 +171,8 @@ class LoopSession:
             failure = not_sent(request.host, error)
         except TimeoutError:
             failure = self._too_late(request, opening)
+        except ValueError as error:  # of aiohttp, which looks at what it was given
+            failure = refused(error)
         except BROKEN as error:
             failure = self._no_answer(request, opening, error)
         finally:

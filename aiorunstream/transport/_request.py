@@ -22,6 +22,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         url: absolute, quoted already.
         creates: whether it must not be sent twice.
         streams: whether its answer is held open: it then takes one of `Limits.max_streams`.
+        began: on the loop's clock, when the first attempt at it began: `Timeouts.total` counts from there. None: now.
     """
 
     operation: str
@@ -32,6 +33,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts
     creates: bool
     streams: bool
+    began: float | None = None
 
     def __repr__(self) -> str:
         """Names the operation; headers hold keys, and bodies what people wrote."""

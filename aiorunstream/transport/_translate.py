@@ -9,10 +9,12 @@ from typing import Literal
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ..errors import (
     APIConnectionError,
     APITimeoutError,
+    ConfigurationError,
     RunOutcomeUnknownError,
     StreamError,
     StreamInterruptedError,
@@ -22,8 +24,9 @@ from ..errors import (
 NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 """The only three that surely mean so. Every other one may have come after the server had read the request."""
 
-BROKEN = (aiohttp.ClientError, OSError, RuntimeError)
-"""What reading a body can raise. RuntimeError("Connection closed.") comes after a malformed chunk that nobody waited for."""
+BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError)
+"""What reading a body can raise. RuntimeError("Connection closed.") comes after a malformed chunk that nobody waited for;
+aiohttp's parser in Python, which PyPy has, raises its own error for one."""
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -48,6 +51,14 @@ def not_sent(host: str, error: BaseException) -> APIConnectionError:
     reason = reason_of(error)
     kind = APITimeoutError if isinstance(error, aiohttp.ConnectionTimeoutError) else APIConnectionError
     return kind(f"cannot connect to {host}: {reason}", host=host, reason=reason.name, errno=reason.errno)
+
+
+def refused(error: ValueError) -> ConfigurationError:
+    """Aiohttp does not make such a request. What it says is left out, since it may quote what it was given."""
+    return ConfigurationError(
+        f"aiohttp refuses to make the request ({type(error).__name__}): has the host a login in netrc (trust_env), or your "
+        "session one in auth, beside the api_key? Take one of the two away"
+    )
 
 
 def not_begun(host: str, seconds: float | None) -> APITimeoutError:
