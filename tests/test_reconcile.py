@@ -231,11 +231,10 @@ async def test_a_new_thread_with_a_run_cannot_be_looked_for() -> None:
 @pytest.mark.parametrize("answers", ["tool_outputs", "tool_approvals"])
 @pytest.mark.parametrize("status", ["in_progress", "requires_action"])
 async def test_answers_that_were_taken_are_seen_by_the_run_that_goes_on(answers: str, status: str) -> None:
-    kind, call = {
-        "tool_outputs": ("submit_tool_outputs", {"type": "function", "function": {"name": "look", "arguments": "{}"}}),
-        "tool_approvals": ("submit_tool_approval", {"type": "mcp", "name": "look"}),
-    }[answers]
-    required = {"type": kind, kind: {"tool_calls": [{"id": "call_1", **call}]}}
+    kind = {"tool_outputs": "submit_tool_outputs", "tool_approvals": "submit_tool_approval"}[answers]
+    function = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    call = function if answers == "tool_outputs" else {"id": "call_1", "type": "mcp", "name": "look"}
+    required = {"type": kind, kind: {"tool_calls": [call]}}
     run = {**run_json(status), "required_action": required if status == "requires_action" else None}
     given = {
         "tool_outputs": {"tool_call_id": "call_1", "output": "rain"},
