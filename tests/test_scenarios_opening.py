@@ -236,6 +236,8 @@ async def refused_certificate(name: str, *, expired: bool) -> int:
         assert type(caught.value) is APIConnectionError
         assert caught.value.__context__ is None
         assert caught.value.reason == "SSLCertVerificationError"
+        assert "its certificate is not trusted" in str(caught.value)
+        assert caught.value.errno is None
         assert server.requests == []
         return len(attempts)
 

@@ -1,6 +1,7 @@
 """Requests that are not answered: what may have been carried out is sent once, what surely was not is tried again."""
 
 import asyncio
+import socket
 import ssl
 
 import aiohttp
@@ -150,7 +151,7 @@ class NoSuchName(AbstractResolver):
 
     async def resolve(self, host: str, port: int = 0, family: object = 0) -> list[ResolveResult]:  # pyright: ignore[reportIncompatibleMethodOverride]
         self.asked += 1
-        raise OSError(-2, "Name or service not known")
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -163,8 +164,9 @@ async def test_a_name_that_does_not_resolve_is_tried_three_times_and_then_raised
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver)) as session,
         AsyncClient(base_url="http://nowhere.invalid/v1", retry=policy, session=session) as client,
     ):
-        with pytest.raises(APIConnectionError, match=r"nowhere\.invalid"):
+        with pytest.raises(APIConnectionError, match=r"nowhere\.invalid.*Name or service not known") as caught:
             await start(client)
+    assert (caught.value.reason, caught.value.errno) == ("gaierror", None)
     assert resolver.asked == 3
 
 
@@ -217,3 +219,12 @@ async def test_a_plain_answer_that_is_cut_says_what_it_was() -> None:
             await client.threads.runs.create("thread_raw", assistant_id="asst_raw")
         assert not isinstance(caught.value, (StreamTimeoutError, APIConnectionError))
         assert server.posts == 1
+
+
+async def test_a_server_that_speaks_no_tls_is_asked_about() -> None:
+    async with RawServer(answering(stream_answer())) as server:
+        url = server.base_url.replace("http:", "https:")
+        async with AsyncClient(base_url=url, retry=NO_RETRY, timeouts=QUICK) as client:
+            with pytest.raises(APIConnectionError, match="https") as caught:
+                await start(client)
+    assert (caught.value.reason, caught.value.errno) == ("SSLError", None)

@@ -5,6 +5,8 @@ nothing is raised while one of them is being handled: not even `__context__` may
 """
 
 import os
+import socket
+import ssl
 from typing import Literal
 
 import aiohttp
@@ -28,22 +30,37 @@ BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError)
 """What reading a body can raise. RuntimeError("Connection closed.") comes after a malformed chunk that nobody waited for;
 aiohttp's parser in Python, which PyPy has, raises its own error for one."""
 
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
+"""What OpenSSL says of an answer in plain HTTP."""
+
 
 class Reason(msgspec.Struct, frozen=True):
     """What went wrong below, without anything that could hold a secret."""
 
     name: str
     errno: int | None = None
+    words: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} ({os.strerror(self.errno)})" if self.errno is not None and self.errno > 0 else self.name
+        return f"{self.name} ({self.words})" if self.words else self.name
 
 
 def reason_of(error: BaseException) -> Reason:
-    """The class name and the errno of an exception, or of the operating system's error inside it."""
+    """The class name, the errno and the words of an exception, or of the operating system's error inside it."""
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    name = type(inner).__name__
+    # These three have numbers of their own, which mean something else to the operating system.
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return Reason(name, words=f"its certificate is not trusted: {inner.verify_message}")
+    if isinstance(inner, ssl.SSLError):
+        plain = inner.reason in _NO_TLS
+        return Reason(name, words=f"{inner.reason}: does it speak https?" if plain else inner.reason or "")
+    if isinstance(inner, socket.gaierror):
+        return Reason(name, words=inner.strerror or "")
     number = inner.errno if isinstance(inner, OSError) else None
-    return Reason(type(inner).__name__, number if isinstance(number, int) else None)
+    if not isinstance(number, int):
+        return Reason(name)
+    return Reason(name, number, os.strerror(number) if number > 0 else "")
 
 
 def not_sent(host: str, error: BaseException) -> APIConnectionError:
