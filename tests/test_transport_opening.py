@@ -222,7 +222,10 @@ async def test_a_plain_answer_that_is_cut_says_what_it_was() -> None:
 
 
 async def test_a_server_that_speaks_no_tls_is_asked_about() -> None:
-    async with RawServer(answering(stream_answer())) as server:
+    async def answer_at_once(peer: Peer) -> None:
+        await peer.send(head(400))
+
+    async with RawServer(answer_at_once) as server:
         url = server.base_url.replace("http:", "https:")
         async with AsyncClient(base_url=url, retry=NO_RETRY, timeouts=QUICK) as client:
             with pytest.raises(APIConnectionError, match="https") as caught:
