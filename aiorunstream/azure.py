@@ -227,7 +227,7 @@ def azure_tool_call(part: object) -> AzureToolCall | None:
         return None
     whole = dict(part)
     for name in _OTHER_NAMES.get(part.type or "", ()):
-        if part.type not in whole and name in whole:
+        if whole.get(cast(str, part.type)) is None and name in whole:
             whole[cast(str, part.type)] = whole.pop(name)
     found = build(whole, cast("type[AzureToolCall]", AzureToolCall))
     return None if isinstance(found, UnknownPart) or part.type is None else found

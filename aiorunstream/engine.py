@@ -68,7 +68,7 @@ class Engine(Protocol):
     """Anything that can answer a turn."""
 
     def reply(self, turn: Turn, /) -> Iterable[Item] | AsyncIterable[Item]:
-        """Says what the model would say. An exception ends the run as failed."""
+        """Says what the model would say. An exception ends the run as failed, and so does what cannot be told as JSON."""
         ...
 
 

@@ -81,7 +81,7 @@ class APIConnectionError(APIError):
 
 class APITimeoutError(APIConnectionError):
     """Connecting, or waiting for a free stream slot, took longer than `Timeouts.connect`, and nothing was sent; or a
-    request that may be repeated was not answered in time; or polling met its deadline.
+    request that may be repeated was not answered in time; or no key came in time; or polling met its deadline.
     """
 
 

@@ -4,6 +4,8 @@
     yield CallTool("get_weather", '{"city": "Oslo"}')
 
 Things that are said in pieces (text, arguments, code, logs) go on until something else is said.
+
+Rule of this file: what could not be told to a client cannot be made. `ValueError` says what is wrong with it.
 """
 
 import math
@@ -13,29 +15,56 @@ import msgspec
 
 from .models import FileSearchResult, JSONObject, Usage
 
+
+def check_text(name: str, value: object) -> None:
+    """Raises `ValueError` where it is no text, or none that JSON can hold, such as half a surrogate pair."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, not {type(value).__name__}")  # noqa: TRY004  # an engine's mistake
+    if type(value) is not str or not value.isascii():
+        _check_json(name, value)
+
+
+def _check_json(name: str, value: object) -> None:
+    try:
+        msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{name} cannot be written as JSON: {error}") from None
+
+
+class _Words(msgspec.Struct, frozen=True):
+    """An item all of whose fields are text, or None where that is what they are if they are not given."""
+
+    def __post_init__(self) -> None:
+        required = len(self.__struct_fields__) - len(self.__struct_defaults__)
+        for place, name in enumerate(self.__struct_fields__):
+            value: object = getattr(self, name)
+            if value is not None or place < required or self.__struct_defaults__[place - required] is not None:
+                check_text(name, value)
+
+
 # -- messages --------------------------------------------------------------------------------------------------------
 
 
-class Say(msgspec.Struct, frozen=True):
+class Say(_Words, frozen=True):
     """A piece of text. Pieces that follow each other are one text of one message; a plain `str` means the same."""
 
     text: str
 
 
-class Refuse(msgspec.Struct, frozen=True):
+class Refuse(_Words, frozen=True):
     """A piece of a refusal: the model declines."""
 
     text: str
 
 
-class ShowImage(msgspec.Struct, frozen=True):
+class ShowImage(_Words, frozen=True):
     """An image in the message, by the id of its file."""
 
     file_id: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class Cite(msgspec.Struct, frozen=True):
+class Cite(_Words, frozen=True):
     """A piece of text, such as "【1】", that cites a file. `quote` is only in the delta, as at OpenAI."""
 
     text: str
@@ -43,14 +72,14 @@ class Cite(msgspec.Struct, frozen=True):
     quote: str | None = None
 
 
-class LinkFile(msgspec.Struct, frozen=True):
+class LinkFile(_Words, frozen=True):
     """A piece of text, such as "sandbox:/plot.csv", that stands for a file which the code interpreter made."""
 
     text: str
     file_id: str
 
 
-class CiteURL(msgspec.Struct, frozen=True):
+class CiteURL(_Words, frozen=True):
     """A piece of text, such as "【1†source】", that cites a page, as Azure's servers do."""
 
     text: str
@@ -61,7 +90,7 @@ class CiteURL(msgspec.Struct, frozen=True):
 # -- tools -----------------------------------------------------------------------------------------------------------
 
 
-class CallTool(msgspec.Struct, frozen=True):
+class CallTool(_Words, frozen=True):
     """A call of one of the run's functions; the run waits for its output once the turn is over.
 
     `arguments` is JSON text, whole or its beginning; without an `id` the call is given one.
@@ -72,32 +101,32 @@ class CallTool(msgspec.Struct, frozen=True):
     id: str | None = None
 
 
-class MoreArguments(msgspec.Struct, frozen=True):
+class MoreArguments(_Words, frozen=True):
     """A further piece of the arguments of the function call just before."""
 
     text: str
 
 
-class RunCode(msgspec.Struct, frozen=True):
+class RunCode(_Words, frozen=True):
     """A use of the code interpreter. `code` is whole or its beginning; without an `id` the call is given one."""
 
     code: str = ""
     id: str | None = None
 
 
-class MoreCode(msgspec.Struct, frozen=True):
+class MoreCode(_Words, frozen=True):
     """A further piece of the code just before."""
 
     text: str
 
 
-class PrintLogs(msgspec.Struct, frozen=True):
+class PrintLogs(_Words, frozen=True):
     """Text that the code just before prints. Pieces that follow each other are one output."""
 
     text: str
 
 
-class DrawImage(msgspec.Struct, frozen=True):
+class DrawImage(_Words, frozen=True):
     """An image that the code just before draws, by the id of its file."""
 
     file_id: str
@@ -116,6 +145,9 @@ class SearchFiles(msgspec.Struct, frozen=True):
     id: str | None = None
 
     def __post_init__(self) -> None:
+        _check_json("results", self.results)
+        if self.id is not None:
+            check_text("id", self.id)
         for found in self.results:
             if not 0 <= (found.score or 0) <= 1:
                 raise ValueError(f"a score must be from 0 to 1, not {found.score!r}")
@@ -127,7 +159,7 @@ class UseTool(msgspec.Struct, frozen=True):
     `call` is the JSON of the call, with its `type`; without an `id` it is given one.
 
     Raises:
-        ValueError: it has no type, or one of the kinds that have an item of their own.
+        ValueError: it is no JSON, or has no type, or one of the kinds that have an item of their own.
     """
 
     call: JSONObject
@@ -136,9 +168,10 @@ class UseTool(msgspec.Struct, frozen=True):
         kind = self.call.get("type")
         if not isinstance(kind, str) or kind in ("", "function", "code_interpreter", "file_search"):
             raise ValueError(f"a tool of another kind must have a type of its own, not {kind!r}")
+        _check_json("call", self.call)
 
 
-class AskApproval(msgspec.Struct, frozen=True):
+class AskApproval(_Words, frozen=True):
     """A call of a tool of an MCP server, for which the run asks leave once the turn is over, as at Azure.
 
     `arguments` is JSON text; `output` is what comes of the call where leave is given; without an `id` it is given one.
@@ -161,14 +194,14 @@ class EndStep(msgspec.Struct, frozen=True):
 # -- ends and interruptions ------------------------------------------------------------------------------------------
 
 
-class Fail(msgspec.Struct, frozen=True):
+class Fail(_Words, frozen=True):
     """The run fails. Whatever is said after it is not heard."""
 
     message: str
     code: Literal["server_error", "rate_limit_exceeded", "invalid_prompt"] = "server_error"
 
 
-class BreakOff(msgspec.Struct, frozen=True):
+class BreakOff(_Words, frozen=True):
     """The answer breaks off: the run is incomplete. Whatever is said after it is not heard."""
 
     reason: Literal["max_completion_tokens", "max_prompt_tokens", "content_filter"] = "max_completion_tokens"
@@ -182,7 +215,7 @@ class Cancel(msgspec.Struct, frozen=True):
     """Somebody cancels the run. Whatever is said after it is not heard."""
 
 
-class SendError(msgspec.Struct, frozen=True):
+class SendError(_Words, frozen=True):
     """An `error` event. The stream ends with it, without an end mark; the run goes on, with what is said after it."""
 
     message: str

@@ -11,6 +11,8 @@ over. The pieces of an answer are joined, and kept, once their message or step e
 other, only out of sight.
 """
 
+import msgspec
+
 from .calls import CallsDraft
 from .drafts import MessageDraft
 from .engine import Turn
@@ -39,16 +41,19 @@ from .items import (
     SendError,
     ShowImage,
     UseTool,
+    check_text,
 )
 from .models import (
     ErrorObject,
     IncompleteDetails,
     LastError,
+    Message,
     MessageCreation,
     MessageCreationStepDetails,
     MessageDeltaEvent,
     RequiredActionMCPToolCall,
     Run,
+    RunStep,
     RunStepDeltaEvent,
     ToolCallsStepDetails,
     TruncationStrategy,
@@ -107,7 +112,8 @@ class RunMachine:
         """Hears one item of the engine.
 
         Raises:
-            ValueError: the engine goes on with a call it has not made, gives two calls one id, or says what is no item.
+            ValueError: the engine goes on with a call it has not made, gives two calls one id, or says what is no item, or
+                text that cannot be sent.
         """
         if self.run.status != "in_progress":
             return ()
@@ -191,9 +197,25 @@ class RunMachine:
             return ()
         return (*self._end_all("expired", "run_expired"), self._objects.change("expired", required_action=None))
 
+    def give_up(self, failure: Fail) -> None:
+        """The run fails, and nobody is told: what it has said cannot be. What is open, or cannot be told, ends empty."""
+        self._message = self._calls = None
+        objects, error = self._objects, LastError(failure.code, failure.message)
+        for message in objects.record.messages.all():
+            if message.run_id == self.run.id and (message.status == "in_progress" or not _can_be_told(message)):
+                objects.end_message(message, (), "run_failed")
+        for step in objects.steps.all():
+            if step.status == "in_progress" or not _can_be_told(step):
+                empty = {"step_details": ToolCallsStepDetails()} if step.type == "tool_calls" else {}
+                objects.end_step(step.id, "failed", last_error=error, **empty)
+        if not self.run.is_terminal:
+            objects.change("failed", last_error=error)
+
     # -- what the engine says ----------------------------------------------------------------------------------------
 
     def _write(self, item: str | Say | Refuse | ShowImage | Cite | CiteURL | LinkFile) -> Events:
+        if isinstance(item, str):
+            check_text("text", item)
         events: Events = ()
         if (draft := self._message) is None:
             draft, events = self._open_message()
@@ -312,6 +334,14 @@ class RunMachine:
         message = self._objects.end_message(draft.message, draft.content(), reason)
         step = self._objects.end_step(draft.step_id, step_status, usage=draft.usage, last_error=error)
         return (message, step)
+
+
+def _can_be_told(thing: Message | RunStep) -> bool:
+    try:
+        msgspec.json.encode(thing)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
+    return True
 
 
 def not_cancellable(run: Run) -> StoreError:

@@ -39,6 +39,7 @@ from .items import (
     SendError,
     ShowImage,
     UseTool,
+    check_text,
 )
 from .models import JSONObject, Usage
 from .responses_items import CodeItem, FunctionCallItem, MessageItem, OutputItem, SearchItem, Told, event
@@ -131,9 +132,14 @@ class ResponseMachine:
         """Hears one item of the engine.
 
         Raises:
-            ValueError: the engine goes on with a call it has not made, gives two calls one id, or says what is no item.
+            ValueError: the engine goes on with a call it has not made, gives two calls one id, says what is no item, or
+                text that JSON cannot hold.
         """
-        return [] if self.status != "in_progress" else self._numbered(self._hear(item))
+        if self.status != "in_progress":
+            return []
+        if isinstance(item, str):
+            check_text("text", item)
+        return self._numbered(self._hear(item))
 
     def finish(self) -> Told:
         """The engine has said all: the response is completed, whether or not it has called functions."""

@@ -19,7 +19,7 @@ MAX_RETRY_AFTER = 120.0
 
 
 _NEVER_BETTER = frozenset(
-    {"no free slot", "InvalidURL", "InvalidUrlClientError", "UnicodeError", "SSLCertVerificationError"}
+    {"no free slot", "no token", "InvalidURL", "InvalidUrlClientError", "UnicodeError", "SSLCertVerificationError"}
 )
 """Reasons that do not pass by themselves: another attempt meets them again, and should not spend the budget."""
 

@@ -1,6 +1,7 @@
 """What the store keeps its objects on: by id, in order of creation, given out a page at a time."""
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from .intake import Paging, StoreError, invalid
@@ -14,13 +15,24 @@ class _Kept(Protocol):
 
 K = TypeVar("K", bound=_Kept)
 
+MOST_REMOVED = 10_000
+"""Of how many removed objects a shelf knows where they stood: of the last ones, some 2 MB. Whoever lists and removes needs the
+last page's."""
+
 
 class Shelf(Generic[K]):
-    """Objects of one kind by id, in order of creation. `noun` names the kind in errors."""
+    """Objects of one kind by id, in order of creation. `noun` names the kind in errors.
+
+    Each has a number, larger than any before. It is known for a while after the object is gone, so that a list can go on
+    from there: those who list a page and remove what is on it ask for what comes after the last of them.
+    """
 
     def __init__(self, noun: str) -> None:
         self._noun = noun
         self._items: dict[str, K] = {}
+        self._numbers: dict[str, int] = {}
+        self._removed: dict[str, int] = {}
+        self._made = 0
 
     @property
     def last(self) -> K | None:
@@ -29,6 +41,10 @@ class Shelf(Generic[K]):
 
     def put(self, item: K) -> K:
         """Keeps an object, in place of the one with its id if there is one, and returns it."""
+        if item.id not in self._items:
+            self._made += 1
+            self._numbers[item.id] = self._made
+            self._removed.pop(item.id, None)
         self._items[item.id] = item
         return item
 
@@ -47,18 +63,27 @@ class Shelf(Generic[K]):
         """Forgets the object. Raises `StoreError`: there is none."""
         self.get(id)
         del self._items[id]
+        self._removed[id] = self._numbers.pop(id)
+        if len(self._removed) > MOST_REMOVED:
+            del self._removed[next(iter(self._removed))]
 
     def all(self) -> tuple[K, ...]:
         """Every object, oldest first."""
         return tuple(self._items.values())
 
     def page(self, paging: Paging, keep: Callable[[K], bool] | None = None) -> Page[K]:
-        """One page of those that `keep` keeps. Raises `StoreError`: a cursor is not in the list."""
+        """One page of those that `keep` keeps. Raises `StoreError`: a cursor was never on this shelf, or too long ago."""
         items = [item for item in self._items.values() if keep is None or keep(item)]
+        sign = 1
         if paging.order == "desc":
             items.reverse()
-        start = 0 if paging.after is None else self._place(items, "after", paging.after) + 1
-        end = len(items) if paging.before is None else self._place(items, "before", paging.before)
+            sign = -1
+        start, end = 0, len(items)
+        numbers = [] if paging.after is paging.before is None else [sign * self._numbers[item.id] for item in items]
+        if paging.after is not None:
+            start = bisect_right(numbers, sign * self._number("after", paging.after))
+        if paging.before is not None:
+            end = bisect_left(numbers, sign * self._number("before", paging.before))
         if paging.before is not None and paging.after is None:  # the page that ends where the caller's begins
             found, more = items[max(0, end - paging.limit) : end], end > paging.limit
         else:
@@ -66,11 +91,11 @@ class Shelf(Generic[K]):
         ends = (found[0].id, found[-1].id) if found else (None, None)
         return Page(tuple(found), first_id=ends[0], last_id=ends[1], has_more=more)
 
-    def _place(self, items: Sequence[K], name: str, id: str) -> int:
-        for place, item in enumerate(items):
-            if item.id == id:
-                return place
-        raise invalid(f"{name}: no {self._noun} with id '{id:.128}' is in this list.", name)
+    def _number(self, name: str, id: str) -> int:
+        number = self._numbers.get(id) or self._removed.get(id)
+        if number is None:
+            raise invalid(f"{name}: no {self._noun} with id '{id:.128}' is in this list.", name)
+        return number
 
 
 class ThreadRecord:

@@ -176,6 +176,8 @@ class Beside:
         for seen, note in zip(notes, talk.notes, strict=True):
             assert note.id in ("", seen.id)
             note.id = seen.id
+            if note.id not in talk.note_ids:
+                talk.note_ids.append(note.id)
             if note.text is not None:
                 assert seen.text == note.text
             else:
@@ -237,6 +239,7 @@ class Beside:
     async def look_at_list(
         self,
         listing: Callable[..., ListCall[Any]],
+        ever: Sequence[str],
         ids: Sequence[str],
         limit: int,
         order: str,
@@ -247,16 +250,16 @@ class Beside:
         if gone:
             await self.refused(NotFoundError, listing(**query))
             return
-        if wrong := [name for name, id in query.items() if id not in ids]:
+        if wrong := [name for name, id in query.items() if id not in ever]:
             await self.refused(BadRequestError, listing(**query), wrong[0])
             return
-        expected, more = expected_page(ids, limit, order, query.get("after"), query.get("before"))
+        expected, more = expected_page(ever, ids, limit, order, query.get("after"), query.get("before"))
         page = await listing(**query)
         assert [item.id for item in page.data] == expected
         assert page.has_more is more
         assert (page.first_id, page.last_id) == ((expected[0], expected[-1]) if expected else (None, None))
         if "before" not in query:
-            everything, _ = expected_page(ids, 1000, order, query.get("after"), None)
+            everything, _ = expected_page(ever, ids, 1000, order, query.get("after"), None)
             assert [item.id async for item in listing(**query)] == everything
 
     def cursor(self, place: Place, ids: Sequence[str]) -> str:

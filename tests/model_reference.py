@@ -36,6 +36,8 @@ class Talk:
     jobs: list["Job"] = field(default_factory=list["Job"])
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     deleted: bool = False
+    note_ids: list[str] = field(default_factory=list[str])
+    """Of all messages that were ever seen on it, in their order."""
 
     @property
     def active(self) -> "Job | None":
@@ -129,14 +131,20 @@ Place = int | Literal["unknown", "foreign"]
 
 
 def expected_page(
-    ids: Sequence[str], limit: int, order: str, after: str | None, before: str | None
+    ever: Sequence[str], ids: Sequence[str], limit: int, order: str, after: str | None, before: str | None
 ) -> tuple[list[str], bool]:
-    """One page of a list that is in order of creation, and whether there is more."""
-    rest = list(ids) if order == "asc" else list(reversed(ids))
+    """One page of a list that is in order of creation, and whether there is more.
+
+    Args:
+        ever: all that have ever been in the list; a cursor may be any of them.
+        ids: those that still are.
+    """
+    rest = list(ever) if order == "asc" else list(reversed(ever))
     if before is not None:
         rest = rest[: rest.index(before)]
     if after is not None:
         # What comes before the cursor is gone; where `before` has cut the cursor itself off, so is all.
         rest = rest[rest.index(after) + 1 :] if after in rest else []
+    rest = [id for id in rest if id in ids]
     backwards = before is not None and after is None
     return (rest[-limit:] if backwards else rest[:limit]), len(rest) > limit

@@ -47,8 +47,14 @@ def test_every_kind_is_read_also_from_a_delta_and_with_fields_of_tomorrow(kind: 
     ("fabric_dataagent", "microsoft_fabric"), ("sharepoint_grounding", "share_point"), ("openapi", "open_api"),
 ])  # fmt: skip
 def test_what_a_preview_has_put_elsewhere_is_found(type: str, name: str) -> None:
-    found = azure_tool_call(UnknownPart({"type": type, "id": "c", name: {"input": "i"}}))
-    assert getattr(found, type) == {"input": "i"}
+    for besides in ({}, {type: None}):
+        found = azure_tool_call(UnknownPart({"type": type, "id": "c", **besides, name: {"input": "i"}}))
+        assert getattr(found, type) == {"input": "i"}
+
+
+def test_what_stands_in_its_own_place_counts() -> None:
+    part = UnknownPart({"type": "openapi", "id": "c", "openapi": {}, "open_api": {"input": "i"}})
+    assert getattr(azure_tool_call(part), "openapi", None) == {}
 
 
 @pytest.mark.parametrize("part", [

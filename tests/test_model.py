@@ -242,10 +242,15 @@ class Conversations(RuleBasedStateMachine):
         places: tuple[Place, Place],
         wrong: tuple[str, str] | None,
     ) -> None:
-        ids = {
-            "messages": [note.id for note in talk.notes],
-            "runs": [job.id for job in talk.jobs],
-            "assistants": [helper.id for helper in self.beside.helpers if not helper.deleted],
+        jobs = [job.id for job in talk.jobs]
+        helpers = self.beside.helpers
+        ever, ids = {
+            "messages": (talk.note_ids, [note.id for note in talk.notes]),
+            "runs": (jobs, jobs),
+            "assistants": (
+                [helper.id for helper in helpers],
+                [helper.id for helper in helpers if not helper.deleted],
+            ),
         }[kind]
 
         def listing(**query: Any) -> ListCall[Any]:
@@ -262,8 +267,8 @@ class Conversations(RuleBasedStateMachine):
                 _ = listing(limit=0)
             return
         gone = talk.deleted and kind != "assistants"
-        query = {name: self.beside.cursor(place, ids) for name, place in zip(cursors, places, strict=False)}
-        self.do(self.beside.look_at_list(listing, ids, limit, order, query, gone=gone))
+        query = {name: self.beside.cursor(place, ever) for name, place in zip(cursors, places, strict=False)}
+        self.do(self.beside.look_at_list(listing, ever, ids, limit, order, query, gone=gone))
 
 
 def test_client_and_server_agree_with_the_model() -> None:

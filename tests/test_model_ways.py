@@ -49,16 +49,21 @@ def test_every_page_of_a_short_list_agrees_with_the_model() -> None:
 
 
 async def _ask_for_every_page(beside: BesideRuns) -> None:
-    talk = await beside.create_thread(["one", "two", "three", "four"], {})
-    ids = [note.id for note in talk.notes]
+    talk = await beside.create_thread(["one", "two", "three", "four", "five"], {})
+    await beside.change_message(talk, 1, {}, delete=True)
+    await beside.add_message(talk, "user", "six")
+    await beside.change_message(talk, 4, {}, delete=True)
+    ever, ids = talk.note_ids, [note.id for note in talk.notes]
+    assert (len(ever), len(ids)) == (6, 4)
     orders: tuple[Order, Order] = ("asc", "desc")
     messages = beside.client.threads.messages
     for limit, order, after, before in itertools.product(
-        range(1, 6), orders, (None, *ids, talk.id), (None, *ids, "msg_none")
+        range(1, 6), orders, (None, *ever, talk.id), (None, *ever, "msg_none")
     ):
         given = {"after": after, "before": before}
         await beside.look_at_list(
             functools.partial(messages.list, talk.id, limit=limit, order=order),
+            ever,
             ids,
             limit,
             order,

@@ -336,3 +336,16 @@ async def test_all_attempts_together_have_the_time_for_all_of_the_stream() -> No
             assert caught.value.clock == "total"
             assert asyncio.get_running_loop().time() - began < 0.4 + GRACE
         assert server.posts == 3
+
+
+async def test_a_key_that_does_not_come_is_waited_for_within_the_time_for_all_of_the_stream() -> None:
+    async def key() -> str:
+        await asyncio.sleep(9)
+        return "late"
+
+    async with RawServer(answering(stream_answer(*RUN_STREAM))) as server:
+        async with AsyncClient(base_url=server.base_url, api_key=key, timeouts=only("total")) as client:
+            async with asyncio.timeout(SET + 1):
+                with pytest.raises(APITimeoutError, match=r"Timeouts\.total"):
+                    await start(client)
+        assert server.peers == []

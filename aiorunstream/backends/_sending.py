@@ -16,6 +16,7 @@ from ..errors import (
     APIConnectionError,
     APIError,
     APIStatusError,
+    APITimeoutError,
     ConfigurationError,
     InvalidArgumentError,
     StreamError,
@@ -126,12 +127,24 @@ class Sender:
 
     async def _send(self, call: Call[T], began: float, *, streams: bool) -> tuple[Redaction, ResponseBody]:
         credentials = self.settings.credentials
-        secret = await credentials.current()
+        secret = await self._secret(call, began)
         redact, body = await self._send_with(secret, call, began, streams=streams)
         if body.status != HTTPStatus.UNAUTHORIZED or not await credentials.renew(secret):
             return redact, body
         body.abort()
-        return await self._send_with(await credentials.current(), call, began, streams=streams)
+        return await self._send_with(await self._secret(call, began), call, began, streams=streams)
+
+    async def _secret(self, call: Call[T], began: float) -> Secret | None:
+        """The key for an attempt. Whoever gives it may take as long as `Timeouts.total` leaves."""
+        total = (call.options.timeouts or self.settings.timeouts).total
+        clock = asyncio.timeout_at(None if total is None else began + total)
+        try:
+            async with clock:
+                return await self.settings.credentials.current()
+        except TimeoutError:
+            if not clock.expired():  # the callable's own
+                raise
+        raise APITimeoutError(f"no key came within {total:g} s (Timeouts.total)", host=self._host, reason="timeout")
 
     async def _send_with(
         self, secret: Secret | None, call: Call[T], began: float, *, streams: bool

@@ -28,7 +28,8 @@ class AzureBackend(HttpBackend):
         endpoint: the project's, such as `https://my.services.ai.azure.com/api/projects/mine`.
         credential: an object of azure-identity, plain or `aio`, whose tokens are kept until five minutes before their end;
             or an async function that returns a token, which is called for each request and keeps tokens itself. What is not
-            async is called in a thread. What it raises, the request raises.
+            async is called in a thread. What it raises, the request raises; what gives nothing within 300 seconds is an
+            `APITimeoutError`.
         api_version: sent with every request.
         scope: what tokens are asked for.
 
