@@ -1,6 +1,6 @@
 """Streams runs of the Assistants protocol: typed events, no silent ends, connections that always close.
 
-Every public name is here, and in `aiorunstream.server` and `aiorunstream.testing`. Names are loaded when they are first
+Every public name is here, and in the modules `azure`, `relay`, `server` and `testing`. Names are loaded when they are first
 used, so that decoding events does not pay for the network stack. A test holds the three lists below equal.
 """
 

@@ -6,7 +6,7 @@ AiorunstreamError
 │   │   └── APITimeoutError            connecting, waiting for a free stream slot, or polling took too long
 │   ├── APIStatusError                 the server answered with a status that is not what was asked for
 │   │   ├── BadRequestError            400
-│   │   │   └── ThreadBusyError        400: the thread already has an active run
+│   │   │   └── ThreadBusyError        400: the thread already has an active run (a locked conversation: 409 too)
 │   │   ├── AuthenticationError        401
 │   │   ├── PermissionDeniedError      403
 │   │   ├── NotFoundError              404
@@ -130,7 +130,10 @@ class BadRequestError(APIStatusError):
 
 
 class ThreadBusyError(BadRequestError):
-    """The thread already has an active run; `run_id` is that run, where the server named it."""
+    """The thread already has an active run; `run_id` is that run, where the server named it.
+
+    Where a conversation of `/v1/responses` is locked, the status may be 409.
+    """
 
     run_id: str | None = None
 

@@ -62,6 +62,9 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
         idle: between two reads that bring bytes. A comment of the server counts as bytes.
         progress: between two decoded events; comments and drips do not count. Off by default.
         total: for the whole stream, from the first attempt to open it, the reader's own pauses included. Off by default.
+
+    Raises:
+        ConfigurationError: a clock is not above 0 seconds.
     """
 
     connect: float | None = 5.0
@@ -83,6 +86,9 @@ class RecoverPolicy(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         timeout: seconds for all of it, from the break on; None for as long as it takes. Servers end a run after ten
             minutes. Looks at the run come 0.5 s apart and slow down to 5 s, or come as the server asks.
+
+    Raises:
+        ConfigurationError: the timeout is not above 0 seconds.
     """
 
     timeout: float | None = 600.0
@@ -96,11 +102,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a client holds at most.
 
     Args:
-        max_event_bytes: the largest event of a stream, in bytes.
-        max_depth: the deepest nesting of an event's JSON.
+        max_event_bytes: the largest event of a stream, and the largest plain answer, in bytes.
+        max_depth: the deepest nesting of an event's JSON, and of a plain answer's.
         max_streams: streams open at once in one event loop; one more waits for `Timeouts.connect`.
         keepalive: seconds an idle connection is kept. Below 5, because uvicorn closes at 5 and a POST
             on a connection that is just being closed has no known outcome.
+
+    Raises:
+        ConfigurationError: a limit is not above 0.
     """
 
     max_event_bytes: int = 16 * 1024 * 1024
@@ -126,6 +135,9 @@ class RequestOptions(msgspec.Struct, frozen=True, kw_only=True):
             not its to set.
         timeouts, retry: in place of the client's.
         idempotency_key: sent as `Idempotency-Key`. No server known here honours it for runs.
+
+    Raises:
+        InvalidArgumentError: one of them cannot be meant.
     """
 
     extra_headers: Mapping[str, str | None] | None = None

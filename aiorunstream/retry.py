@@ -36,6 +36,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         reconcile: after a request to create a run, or to submit its tool outputs, had no known outcome, ask the server
             for the run, and take it over if it is there. For that a random marker travels in a new run's metadata, under
             "aiorunstream_marker". A run that is created together with its thread cannot be looked for.
+
+    Raises:
+        ConfigurationError: a number is out of its range.
     """
 
     attempts: int = 3

@@ -1,9 +1,11 @@
 """An engine that says what it was told to say, turn by turn.
 
-engine = ScriptedEngine([
-[CallTool("get_weather", '{"city": "Oslo"}')],
-["It is ", "raining."],
-])
+    engine = ScriptedEngine([
+        [CallTool("get_weather", '{"city": "Oslo"}')],
+        ["It is ", "raining."],
+    ])
+
+Each list is what is said in one turn.
 """
 
 from collections import deque
