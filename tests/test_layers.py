@@ -1,6 +1,7 @@
 """The import graph: arrows point down only. A new module takes its place in `ORDER`, or this fails."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -272,3 +273,10 @@ def test_importing_the_core_loads_no_network_stack(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'aiohttp', 'anyio', 'asyncio', 'ssl', 'starlette', 'rich'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout == "[]\n"
+
+
+def test_the_map_in_the_docs_names_every_part() -> None:
+    design = (PACKAGE.parent / "docs" / "explanation" / "design.md").read_text()
+    drawn = design.split("```text\n", 1)[1].split("```", 1)[0]
+    named = {word.removesuffix("/").removesuffix(".py") for word in re.findall(r"\b\w+(?:/|\.py)", drawn)}
+    assert {name.partition(".")[0] for name in ORDER} - named == {"_version", "__main__"}
