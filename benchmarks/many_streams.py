@@ -48,7 +48,6 @@ class Figures(msgspec.Struct, kw_only=True):
     streams: int
     events: int = 0
     errors: int = 0
-    open_seconds: float = 0.0
     memory: float = 0.0
     most_memory: float = 0.0
     cpu: float = 0.0
@@ -87,14 +86,13 @@ class Probe:
         self._next: dict[str, int] = {}
         self._last: dict[str, float] = {}
         self._gaps: list[float] = []
-        self._before, self._began = memory(), time.monotonic()
+        self._before = memory()
         self._cpu_before = 0.0
 
     def opened(self, key: str) -> None:
         """A stream's first event came."""
         self._next[key] = 0
         if len(self._next) == self.figures.streams:
-            self.figures.open_seconds = time.monotonic() - self._began
             self.figures.memory = (memory() - self._before) / self.figures.streams
             self._go()
             self._cpu_before = time.process_time()

@@ -36,7 +36,6 @@ from aiorunstream.server._dialects import DialectName
 from aiorunstream.sse import SSEDecoder
 
 DIALECTS: tuple[DialectName, ...] = ("openai", "litellm", "open-assistant-api", "astra", "azure")
-OTHERS = DIALECTS[1:]
 
 TEXT: list[list[Any]] = [["Grüße, ", "一二三 🙂", " \u2028 and\u2029", " no more.", Usage(7, 5, 12)]]
 TOOLS: list[list[Any]] = [

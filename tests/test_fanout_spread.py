@@ -40,7 +40,6 @@ def threads_made(server: ThreadedServer) -> Counter[str]:
     return Counter(f"{method} {re.sub(r'[^/]*_[^/]*', 'x', path)}" for method, path in server.requests)
 
 
-@pytest.mark.slow
 def test_the_script_spreads_a_batch_over_two_processes(tmp_path: Path) -> None:
     with ThreadedServer() as server:
         assistant = server.create_assistant()
@@ -50,7 +49,6 @@ def test_the_script_spreads_a_batch_over_two_processes(tmp_path: Path) -> None:
         assert threads_made(server) == {"POST /v1/threads/runs": 100}
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs dask[distributed]")
 def test_the_script_spreads_a_batch_over_the_workers_of_a_dask_cluster(tmp_path: Path) -> None:
     with ThreadedServer() as server:

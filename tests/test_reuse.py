@@ -6,7 +6,6 @@ stream that begins before that needs another. So with no pause there are as many
 
 import asyncio
 
-import pytest
 from raw_server import LAST_CHUNK, RUN_STREAM, STREAM_HEAD, Peer, RawServer, chunk, client_of, read_whole
 from server_client import until
 
@@ -39,7 +38,6 @@ async def read_all(server: RawServer, pause: float) -> None:
         assert server.posts == STREAMS + 1
 
 
-@pytest.mark.slow
 async def test_streams_with_a_pause_between_them_share_one_connection_although_the_last_chunk_is_late() -> None:
     async with RawServer(ends_late) as server:
         await read_all(server, pause=0.1)

@@ -13,7 +13,6 @@ from soak_streams import CONSUMERS, Draw
 STREAMS = 600
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_streams_that_go_wrong_at_random_leave_nothing_behind_and_make_no_run_twice(loop: str) -> None:
     if loop == "uvloop":

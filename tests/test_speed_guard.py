@@ -121,7 +121,6 @@ def test_whole_events_take_no_more_calls_than_cut_ones() -> None:
     assert calls_of(lambda: decode(whole.chunks)) <= 1.1 * calls_of(lambda: decode(cut.chunks))
 
 
-@pytest.mark.slow
 def test_importing_is_cheap_until_a_client_is_made(tmp_path: object) -> None:
     def least_of(code: str) -> float:
         return min(cpu_of(code, str(tmp_path)) for _ in range(4))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from aiorunstream import sse
 from aiorunstream.errors import InvalidArgumentError
 from aiorunstream.events import EVENT_LINES
-from aiorunstream.sse import SSEDecoder, SSEMessage, encode, encode_comment
+from aiorunstream.sse import SSEDecoder, SSEMessage, encode
 from aiorunstream.sse import _decoder as decoder_file
 
 NO_NAMES: Mapping[bytes, str] = {}
@@ -280,13 +280,3 @@ def test_a_negative_retry_is_refused() -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         encode("x", retry=-1)
     assert caught.value.argument == "retry"
-
-
-@given(text=st.text(max_size=30))
-def test_a_comment_means_nothing_to_a_reader(text: str) -> None:
-    wire = encode_comment(text)
-    assert decode([b"data: 1\n", wire, b"data: 2\n\n"]).messages in (
-        [("message", b"1", ""), ("message", b"2", "")],  # its blank line ends the block before it
-        [("message", b"1\n2", "")],
-    )
-    assert decode([wire, wire]) == decode([b""])

@@ -30,8 +30,3 @@ def encode(data: bytes | str, *, event: str | None = None, id: str | None = None
     else:
         lines.append(b"data: " + payload)
     return b"\n".join(lines) + b"\n\n"
-
-
-def encode_comment(text: str = "ping") -> bytes:
-    """Writes a comment, which every reader ignores: it keeps a connection alive."""
-    return b"".join(b": " + line + b"\n" for line in _LINE_END.split(text.encode("utf-8", "replace"))) + b"\n"

@@ -241,10 +241,6 @@ def told(name: str, ports: Ports, key: str, programs: Path, server: Server) -> d
     }
 
 
-def tests_of(name: str) -> list[str]:
-    return sorted(str(path) for path in (ROOT / "tests" / "interop").glob(f"test_{name}*.py"))
-
-
 def go_on(name: str, variables: Mapping[str, str], *, keep: bool) -> int:
     if not keep:
         files = sorted((ROOT / "tests" / "interop").glob(f"test_{name}*.py"))
