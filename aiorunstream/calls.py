@@ -228,6 +228,12 @@ class CallsDraft(Draft):
             if isinstance(call, _Function) and call.id == id:
                 self._calls[place] = _Done(call, output)
 
+    def ask_no_more(self) -> None:
+        """Only shows the calls for which leave was asked: a run waits for one of the two, and outputs are wanted too."""
+        for place, call in enumerate(self._calls):
+            if isinstance(call, _Asking):
+                self._calls[place] = _Other({**call.call, "type": "mcp_approval_request"})
+
     def decide(self, approved: Mapping[str, bool]) -> None:
         """Makes the calls for which leave is given, by their ids."""
         for call in self._calls:

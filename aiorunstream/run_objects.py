@@ -39,7 +39,7 @@ class RunObjects:
         self._id = run.id
         self.record = store.record(run.thread_id)
         self.steps = self.record.steps_of(run.id)
-        self.assistant = store.retrieve_assistant(run.assistant_id or "")
+        self.assistant = store.assistant_of(run)
         self.spent: Usage | None = None
 
     @property

@@ -122,6 +122,17 @@ class Store:
         """Finds an assistant."""
         return self._assistants.get(assistant_id)
 
+    def assistant_of(self, run: Run) -> Assistant:
+        """Whose run it is; as far as the run shows it, where that assistant was deleted."""
+        return self._assistants.find(run.assistant_id or "") or Assistant(
+            run.assistant_id or "",
+            created_at=run.created_at,
+            model=run.model or "",
+            instructions=run.instructions,
+            tools=run.tools or (),
+            metadata={},
+        )
+
     def update_assistant(self, assistant_id: str, params: AssistantUpdateParams) -> Assistant:
         """Changes what was given of an assistant."""
         return self._assistants.put(_changed_assistant(self._assistants.get(assistant_id), params))
@@ -181,6 +192,12 @@ class Store:
         check_message(params)
         if (run := record.active_run) is not None:
             raise StoreError("busy", f"Can't add messages to {thread_id} while a run {run.id} is active.")
+        return self.keep_message(thread_id, params, id=id)
+
+    def keep_message(self, thread_id: str, params: MessageCreateParams, *, id: str | None = None) -> Message:
+        """Puts a message on a thread that is on it elsewhere already, whatever run has become active."""
+        record = self.record(thread_id)
+        check_message(params)
         return record.messages.put(self._new_message(record.id, params, id))
 
     def _add_messages(self, record: ThreadRecord, messages: Sequence[MessageCreateParams]) -> list[Message]:

@@ -100,11 +100,13 @@ PURE_IN_THE_BRIDGE = [
     for name in (
         "_assistants",
         "_input",
+        "_items",
         "_json",
         "_live",
         "_live_calls",
         "_live_message",
         "_machine",
+        "_marks",
         "_modes",
         "_protocol",
         "_request",

@@ -1,6 +1,7 @@
 """Streams of the bridge that are left, cancelled or broken: what becomes of their runs, and of the thread."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +15,9 @@ from bridge_client import (
     texts,
 )
 from bridged import JSON, check_legal, names, text_of
+from played_responses import Played, playing, short
+from raw_server import Peer
+from response_events import called, message
 from responses_site import Slow
 from server_client import until
 
@@ -38,6 +42,37 @@ from aiorunstream.server import (
 )
 
 # -- leaving and cancelling ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", MODES)
+async def test_a_call_is_answered_once_where_its_run_is_cancelled_while_its_output_is_sent(threads: ThreadMode) -> None:
+    arrived, goes_on = asyncio.Event(), asyncio.Event()
+
+    class Late(Played):
+        async def stream(self, peer: Peer, events: Sequence[JSON]) -> None:
+            if len(self.bodies) == 2:
+                arrived.set()
+                await goes_on.wait()
+            await super().stream(peer, events)
+
+    server = Late(*(short(f"resp_{number}", item) for number, item in enumerate((called(), message(), message()))))
+    outputs: list[JSON] = [{"tool_call_id": "call_1", "output": "seen"}]
+    async with playing(server, threads) as (client, _):
+        thread_id = await asked(client)
+        await read(client, thread_id)
+        (run,) = [run async for run in client.threads.runs.list(thread_id)]
+        submitting = asyncio.ensure_future(
+            client.threads.runs.submit_tool_outputs(run.id, thread_id=thread_id, tool_outputs=outputs)
+        )
+        await arrived.wait()
+        assert (await client.threads.runs.cancel(run.id, thread_id=thread_id)).status == "cancelled"
+        goes_on.set()
+        with pytest.raises(BadRequestError, match="cancelled"):
+            await submitting
+        await client.threads.messages.create(thread_id, role="user", content="Next")
+        await read(client, thread_id)
+    answers = [item["output"] for item in server.bodies[2]["input"] if item["type"] == "function_call_output"]
+    assert answers == ["The call was cancelled: it has no output."]
 
 
 @pytest.mark.parametrize("threads", MODES)

@@ -22,6 +22,7 @@ from aiorunstream import (
     ConfigurationError,
     NotFoundError,
     RateLimitError,
+    RequestOptions,
     RunOutcomeUnknownError,
     ThreadBusyError,
     UnsupportedParameterError,
@@ -64,6 +65,21 @@ async def test_what_cannot_be_mapped_is_refused_and_nothing_is_sent() -> None:
         assert [run async for run in client.threads.runs.list(thread_id)] == []
         assert len(await texts(client, thread_id)) == 1
         await read(client, thread_id)  # nothing is in the way
+
+
+@pytest.mark.parametrize("name", ["input", "conversation", "previous_response_id", "store", "stream", "stream_options"])
+async def test_an_extra_body_cannot_say_what_the_backend_says(name: str) -> None:
+    async with bridged() as (client, server):
+        thread_id = await asked(client)
+        before = len(server.requests)
+        options = RequestOptions(extra_body={"service_tier": "flex", name: None})
+        for call in (
+            client.threads.runs.create(thread_id, assistant_id="asst_1", options=options),
+            client.threads.create_and_run(assistant_id="asst_1", options=options),
+        ):
+            with pytest.raises(UnsupportedParameterError, match=f"extra_body cannot hold '{name}'"):
+                await call
+        assert len(server.requests) == before
 
 
 @pytest.mark.parametrize("threads", MODES)

@@ -254,8 +254,8 @@ def test_what_the_client_remembers_is_sent_whole_and_sound() -> None:
     thought: JSON = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": None}
     kept: JSON = {**thought, "id": "rs_2", "encrypted_content": "x"}
     memory.settle("replay", [ASKED], [thought, kept, CALL], "resp_1")
-    assert memory.address("replay", "t", RUN) == {"input": [ASKED.item, kept], "store": False}, (
-        "no call without an answer"
+    assert memory.address("replay", "t", RUN) == {"input": [ASKED.item], "store": False}, (
+        "no call without an answer, and no thoughts without what they led to"
     )
     memory.pending.append(OUTPUT)
     call = {

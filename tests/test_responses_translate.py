@@ -73,7 +73,7 @@ def test_all_but_what_sends_knows_no_loop_no_socket_and_no_clock() -> None:
     }
     inside = [name for name in MODULES if name.startswith("backends.responses.")]
     pure = [name for name in inside if name.rpartition(".")[2] not in shell]
-    assert len(pure) == 15
+    assert len(pure) == 17
     assert {name: others(name) & IO for name in pure if others(name) & IO} == {}
     known = [name for module in pure for name in ours(module)]
     assert not [
@@ -200,6 +200,37 @@ def test_a_final_text_that_does_not_go_on_from_what_was_said_is_not_said_again()
 def test_what_is_missing_of_a_part_is_not_put_behind_the_next() -> None:
     seen = Bridge().hear(CREATED, said(0, "Hel"), said(0, " there", 1), ended("completed", message("Hello", " there")))
     assert text_of(seen) == "Hel there"
+
+
+CITED: JSON = {"type": "file_citation", "file_id": "file_1", "filename": "a", "index": 3}
+
+
+@pytest.mark.parametrize("at_last", [False, True])
+def test_annotations_that_come_with_the_whole_message_are_of_each_of_its_parts(at_last: bool) -> None:  # noqa: FBT001
+    whole = message("one ", "two")
+    for part in whole["content"]:
+        part["annotations"] = [CITED]
+    bridge = Bridge()
+    told = [] if at_last else [done(0, **whole)]
+    seen = bridge.hear(CREATED, said(0, "one "), said(0, "two", 1), *told, ended("completed", whole))
+    check_legal(seen)
+    (part,) = msgspec.to_builtins(bridge.messages[0])["content"]
+    assert part["text"]["value"] == "one two"
+    assert [mark["start_index"] for mark in part["text"]["annotations"]] == [3, 7]
+
+
+def test_an_annotation_of_a_text_that_is_over_is_not_made_one_of_the_next() -> None:
+    whole = message("one", "two")
+    whole["content"][0]["annotations"] = [CITED]
+    whole["content"].insert(1, {"type": "refusal", "refusal": "No."})
+    refused = {"type": "response.refusal.delta", "output_index": 0, "content_index": 1, "delta": "No."}
+    late = {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0, "annotation": CITED}
+    bridge = Bridge()
+    seen = bridge.hear(CREATED, said(0, "one"), refused, said(0, "two", 2), late, ended("completed", whole))
+    check_legal(seen)
+    parts = msgspec.to_builtins(bridge.messages[0])["content"]
+    assert [part["type"] for part in parts] == ["text", "refusal", "text"]
+    assert [part["text"]["annotations"] for part in parts if part["type"] == "text"] == [(), ()]
 
 
 def test_two_messages_are_two() -> None:

@@ -177,6 +177,19 @@ def test_leave_for_a_tool_of_an_mcp_server_is_asked_for() -> None:
     assert [getattr(call, "id", None) for call in bridge.run.calls_to_approve] == ["mcpr_1"]
 
 
+@pytest.mark.parametrize("first", ["mcp_approval_request", "function_call"])
+def test_a_run_waits_for_outputs_where_leave_is_asked_for_too(first: str) -> None:
+    asked = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "roll", "arguments": "{}", "server_label": "dice"}
+    bridge = Bridge()
+    output = sorted((asked, called()), key=lambda item: item["type"] != first)
+    seen = bridge.hear(CREATED, ended("completed", *output))
+    check_legal(seen)
+    assert bridge.run.status == "requires_action"
+    assert [getattr(call, "id", None) for call in bridge.run.tool_calls] == ["call_1"]
+    assert bridge.run.calls_to_approve == ()
+    assert [call for call in calls(bridge) if isinstance(call, UnknownPart)] == [UnknownPart(asked)]
+
+
 # -- ends ------------------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,8 @@ _MOST_RESUMES = 5
 
 Reopen = Callable[[str, int], Awaitable[ResponseBody]]
 """Opens the stream of the response with that id again, after the event of that number."""
+Save = Callable[[], Awaitable[None]]
+"""Keeps a thread. Raises nothing."""
 
 
 class BridgedBody:
@@ -30,6 +32,7 @@ class BridgedBody:
         protocol: what its bytes go to.
         bridged: the run.
         reopen: resumes the stream; None where it cannot be.
+        save: keeps the thread before anybody is told that the run has stopped; None where that is not wanted.
         done: is told once, when nothing more is read.
     """
 
@@ -40,12 +43,14 @@ class BridgedBody:
         bridged: BridgedRun,
         *,
         reopen: Reopen | None,
+        save: Save | None = None,
         done: Callable[[], None],
     ) -> None:
         self._body = body
         self._protocol = protocol
         self._bridged = bridged
         self._reopen = reopen
+        self._save = save
         self._done: Callable[[], None] | None = done
         self._loop = asyncio.get_running_loop()
         self._broke = False
@@ -82,6 +87,10 @@ class BridgedBody:
                 return b""
             if self._failure is not None:
                 raise copy.copy(self._failure)  # fresh, so that its traceback does not grow
+            if self._protocol.is_held and self._save is not None:
+                await self._save()
+                self._protocol.let_go()
+                return b""
             if self._done is None:
                 raise StreamClosedError("the stream was closed")
             if self._opening is not None:
@@ -141,6 +150,7 @@ class BridgedBody:
     def stop(self) -> None:
         """The run was cancelled by somebody else: the reader is woken, and told so by events."""
         self._protocol.tell(self._bridged.cancel())
+        self._protocol.let_go()  # whoever has cancelled it saves it
         self._stopped = True
         if asyncio.get_running_loop() is self._loop:
             self._abort()

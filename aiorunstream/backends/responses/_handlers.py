@@ -38,6 +38,7 @@ from ._asked import Asked
 from ._assistants import Assistants
 from ._keeping import BridgedThread
 from ._protocol import ResponsesProtocol
+from ._request import check_extra
 from ._runs import Runs
 from ._server import without_body
 from ._threads import Threads
@@ -83,6 +84,7 @@ class Handlers:
 
     async def open(self, name: str, asked: Asked, on_error_event: OnErrorEvent) -> Opened:
         """Begins a run, or goes on with one, for somebody who reads its stream."""
+        check_extra(asked.options.extra_body)
         if name == "create_thread_and_run":
             return await self._begin_on_a_new_thread(asked, on_error_event)
         opened: Opened | None = None

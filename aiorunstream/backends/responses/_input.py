@@ -19,6 +19,7 @@ from ...models import (
 )
 from ...params import MessageCreateParams
 from ._json import object_of, objects_of, text_of
+from ._marks import mark
 
 NO_OUTPUT = "The call was cancelled: it has no output."
 """What a model is told of a call whose run ended before its output came; servers refuse to go on without any."""
@@ -146,4 +147,8 @@ def _block(part: JSONObject) -> MessageContent:
         case "input_image":
             return ImageURLContentBlock(ImageURL(text_of(part, "image_url"), text_of(part, "detail") or None))
         case _:
-            return TextContentBlock(Text(text_of(part, "text")))
+            text = text_of(part, "text")
+            marks = [mark(annotation) for annotation in objects_of(part, "annotations")]
+            return TextContentBlock(
+                Text(text, tuple(one.annotations(text[one.start : one.end], 0)[0] for one in marks))
+            )

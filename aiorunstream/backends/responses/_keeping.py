@@ -97,8 +97,10 @@ class BridgedThread:
             self.users -= 1
 
     def forget_runs(self) -> None:
-        """Forgets how the runs that are over came to be."""
-        self.runs = {id: bridged for id, bridged in self.runs.items() if not bridged.run.is_terminal}
+        """Forgets how the runs that are over came to be, once nobody reads of them any more."""
+        self.runs = {
+            id: bridged for id, bridged in self.runs.items() if bridged.is_attached or not bridged.run.is_terminal
+        }
 
 
 class SavedThread(msgspec.Struct):

@@ -19,9 +19,14 @@ class PiecedText:
         self._pieces.append(piece)
         return piece
 
+    @property
+    def text(self) -> str:
+        """All that was said."""
+        return "".join(self._pieces)
+
     def rest(self, whole: str) -> str:
         """What of the whole was not said. Nothing, where it does not go on from that."""
-        said = "".join(self._pieces)
+        said = self.text
         return self.add(whole[len(said) :]) if whole.startswith(said) else ""
 
 
@@ -57,3 +62,7 @@ class LiveItem:
     def end(self, item: JSONObject) -> list[Said]:
         """Takes the item as it is at its end; empty where that did not come."""
         raise NotImplementedError
+
+    def told(self) -> JSONObject:
+        """The item as far as it was said, to be sent again where its end did not show it; empty where it cannot be."""
+        return {}

@@ -30,6 +30,7 @@ class CallItem(LiveItem):
         self._said = PiecedText()
         self._early: list[str] = []  # pieces that came before it was known what is called
         self._begun = False
+        self._called: JSONObject = {}
 
     def go_on(self, type: str, event: JSONObject) -> list[Said]:
         if type == "response.output_item.added":
@@ -48,12 +49,16 @@ class CallItem(LiveItem):
             return []  # nothing is known of it
         return [*self._begin(item, at_last=True), *self._argue_rest(item)]
 
+    def told(self) -> JSONObject:
+        return {**self._called, self._input_name: self._said.text} if text_of(self._called, "call_id") else {}
+
     def _begin(self, item: JSONObject, *, at_last: bool = False) -> list[Said]:
         """Makes the call, once it is known what is called; at its end, whatever is known."""
         name = text_of(item, "name")
         if self._begun or not (name or at_last):
             return []
         self._begun = True
+        self._called = {**item, "status": "completed"}
         call = CallTool(name, id=text_of(item, "call_id") or text_of(item, "id") or None)
         return [call, *self._argue("".join(self._early))]
 

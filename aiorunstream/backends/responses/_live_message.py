@@ -1,11 +1,18 @@
 """A message of a response's output, as it comes."""
 
-from ...drafts import Mark
 from ...items import Refuse
 from ...models import JSONObject
 from ._json import object_of, objects_of, place_of, text_of
 from ._live import LiveItem, PiecedText
+from ._marks import mark
 from ._said import Annotate, BeginMessage, Said
+
+_SHOWN = ("", "output_text", "text", "refusal")
+
+
+def is_shown(part: JSONObject) -> bool:
+    """Whether a part of a message is one that a reader sees. Some servers tell thoughts as a part of what follows them."""
+    return text_of(part, "type") in _SHOWN
 
 
 class MessageItem(LiveItem):
@@ -44,6 +51,15 @@ class MessageItem(LiveItem):
             said += self._rest(at, part)
         return said
 
+    def told(self) -> JSONObject:
+        parts: list[JSONObject] = [
+            {"type": "refusal", "refusal": said.text} if kind == "refusal" else {"type": kind, "text": said.text}
+            for (_, kind), said in sorted(self._texts.items(), key=lambda part: part[0])
+            if said.text
+        ]
+        told = {"type": "message", "role": "assistant", "status": "completed", "content": parts}
+        return {**({"id": self.id} if self.id else {}), **told} if parts else {}
+
     def _begin(self) -> list[Said]:
         if self._begun:
             return []
@@ -63,45 +79,43 @@ class MessageItem(LiveItem):
     def _refuse(self, at: int, piece: str) -> list[Said]:
         if not piece:
             return []
-        self._length = 0  # a text that follows is one of its own
+        self._end_text()
         return [Refuse(self._text(at, "refusal").add(piece))]
 
+    def _end_text(self) -> None:
+        """A text that follows is one of its own, and nothing is added to the one before."""
+        self._length = 0
+        self._starts.clear()
+
     def _rest(self, at: int, part: JSONObject) -> list[Said]:
-        """What a part that is whole shows beyond what was said; not where another part was said meanwhile."""
-        if any(known > at for known, _ in self._texts):
+        """What a part that is whole shows beyond what was said; no words, where another part was said meanwhile."""
+        if not is_shown(part):
             return []
-        if part.get("type") == "refusal":
-            rest = self._text(at, "refusal").rest(text_of(part, "refusal"))
-            self._length = 0 if rest else self._length
-            return [Refuse(rest)] if rest else []
         said: list[Said] = []
-        if rest := self._text(at, "output_text").rest(text_of(part, "text")):
-            self._starts.setdefault(at, self._length)
-            self._length += len(rest)
-            said.append(rest)
+        if not self._is_passed(at):
+            said += self._rest_of_refusal(at, part) if part.get("type") == "refusal" else self._rest_of_text(at, part)
         for annotation in objects_of(part, "annotations")[self._marks.get(at, 0) :]:
             said += self._annotate(at, annotation)
         return said
 
+    def _rest_of_text(self, at: int, part: JSONObject) -> list[Said]:
+        if not (rest := self._text(at, "output_text").rest(text_of(part, "text"))):
+            return []
+        self._starts.setdefault(at, self._length)
+        self._length += len(rest)
+        return [rest]
+
+    def _rest_of_refusal(self, at: int, part: JSONObject) -> list[Said]:
+        if not (rest := self._text(at, "refusal").rest(text_of(part, "refusal"))):
+            return []
+        self._end_text()
+        return [Refuse(rest)]
+
+    def _is_passed(self, at: int) -> bool:
+        return any(known > at for known, _ in self._texts)
+
     def _annotate(self, at: int, annotation: JSONObject) -> list[Said]:
+        if self._is_passed(at) and at not in self._starts:
+            return []  # its text is over: what is annotated now would be another
         self._marks[at] = self._marks.get(at, 0) + 1
-        return [Annotate(_mark(annotation, self._starts.get(at, 0)))]
-
-
-def _mark(annotation: JSONObject, offset: int) -> Mark:
-    """An annotation in the protocol's words. What cites a file tells where it stands, and not how much it is about."""
-    at, start, end = (offset + place_of(annotation, name) for name in ("index", "start_index", "end_index"))
-    file_id = text_of(annotation, "file_id")
-    match annotation.get("type"):
-        case "url_citation":
-            title = annotation.get("title")
-            title = title if isinstance(title, str) else None
-            return Mark("url_citation", start, end, url=text_of(annotation, "url"), title=title)
-        case "container_file_citation":
-            return Mark("file_path", start, end, file_id)
-        case "file_path":
-            return Mark("file_path", at, at, file_id)
-        case "file_citation":
-            return Mark("file_citation", at, at, file_id)
-        case _:
-            return Mark("other", other=annotation)
+        return [Annotate(mark(annotation, self._starts.get(at, 0)))]

@@ -8,7 +8,7 @@ import msgspec
 from ... import checks
 from ...calls import CallsDraft
 from ...errors import InvalidArgumentError
-from ...items import AskApproval, UseTool
+from ...items import AskApproval, CallTool, UseTool
 from ...machine import RunMachine, told_by
 from ...models import FunctionToolCall, JSONObject, RequiredActionMCPToolCall, Run, ToolCallsStepDetails, Usage
 from ...outputs import SubmitParams, not_waiting, read_approvals, read_outputs
@@ -45,6 +45,9 @@ class BridgedMachine(RunMachine):
                 # A run waits for one of the two. What it cannot ask for, it shows.
                 asked = {name: getattr(said, name) for name in ("id", "name", "arguments", "server_label")}
                 return self.take(UseTool({"type": "mcp_approval_request", **asked}))
+            case CallTool() if self._calls is not None and self._calls.asks:
+                self._calls.ask_no_more()
+                return self.take(said)
             case _:
                 return self.take(said)
 

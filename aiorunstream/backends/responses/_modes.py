@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from ...models import JSONObject, Run
-from ._input import answered_by, cancelled_answers, unanswered
+from ._input import ANSWERS, answered_by, cancelled_answers, unanswered
 from ._json import objects_of, text_of
 
 ThreadMode = Literal["conversation", "previous_response_id", "replay"]
@@ -85,20 +85,41 @@ def _last_messages(items: list[JSONObject], run: Run) -> list[JSONObject]:
         return items
     places = [place for place, item in enumerate(items) if item.get("type") == "message"]
     first = places[-strategy.last_messages :][:1]
-    return items[first[0] :] if first else items
+    start = first[0] if first else 0
+    while start and items[start - 1].get("type") != "message" and _is_said(items[start - 1]):
+        start -= 1  # what a model has thought before a message is refused without it, and the message without that
+    return items[start:]
 
 
 def _sound(items: list[JSONObject]) -> list[JSONObject]:
     """The items without calls that have no answer, and answers that have no call: servers refuse both."""
     waiting = unanswered(items)
     called = {text_of(item, "call_id") or text_of(item, "id") for item in items if text_of(item, "type") in _CALLS}
-    return [
+    sound = [
         item
         for item in items
         if not (text_of(item, "type") in _CALLS and (text_of(item, "call_id") or text_of(item, "id")) in waiting)
         and not (text_of(item, "type") in _CALLS and item.get("status") == "incomplete")
         and not (text_of(item, "type") in _OUTPUTS and text_of(item, "call_id") not in called)
     ]
+    return _without_lone_thoughts(sound)
+
+
+def _without_lone_thoughts(items: Sequence[JSONObject]) -> list[JSONObject]:
+    """The items without thoughts that nothing follows which they led to: servers refuse them alone."""
+    kept: list[JSONObject] = []  # from the last on
+    for item in reversed(items):
+        if item.get("type") != "reasoning" or (kept and _is_said(kept[-1])):
+            kept.append(item)
+    return kept[::-1]
+
+
+def _is_said(item: JSONObject) -> bool:
+    """Whether a response has said it. A message that has no id may be one of the caller's."""
+    kind = text_of(item, "type")
+    if kind == "message":
+        return item.get("role") == "assistant" and "id" in item
+    return kind not in ANSWERS.values()
 
 
 _CALLS = ("function_call", "custom_tool_call", "mcp_approval_request")
@@ -119,7 +140,7 @@ def _replayed(output: Sequence[JSONObject]) -> list[InputItem]:
 def _input_item(item: JSONObject, *, with_id: bool) -> InputItem:
     known: JSONObject = {name: value for name, value in item.items() if value is not None}
     if item.get("type") == "message":
-        if not with_id:  # only the short form of an answer may do without
+        if not (with_id and text_of(item, "id")):  # only the short form of an answer may do without
             parts = objects_of(item, "content")
             text = "".join(text_of(part, "text") or text_of(part, "refusal") for part in parts)
             known = {"type": "message", "role": "assistant", "content": text}

@@ -37,11 +37,13 @@ class ResponsesProtocol:
         limits: the largest event, and the deepest.
         on_error_event: "raise" makes a server's error event a `RunStreamError`; "yield" hands it out.
         redact: takes secrets out of a server's words before they become an exception's message.
+        holds_stop: whether what ends the stream waits until `let_go`, so that the run can be saved before anybody knows.
 
     Attributes:
         run, run_id, thread_id, outcome, last_event: as `RunProtocol` has them; the ids are known from the beginning.
         events_seen: how many events were handed out.
         last_number: the `sequence_number` of the last message that was understood.
+        is_held: whether the run has stopped, and that waits to be told.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class ResponsesProtocol:
         limits: Limits,
         on_error_event: OnErrorEvent = "raise",
         redact: Callable[[str], str] = str,
+        holds_stop: bool = False,
     ) -> None:
         self._bridged = bridged
         self._limits = limits
@@ -69,6 +72,8 @@ class ResponsesProtocol:
         self.events_seen = 0
         self.last_number: int | None = None
         self._restarted = False
+        self._holds_stop = holds_stop
+        self.is_held = False
 
     # -- bytes ---------------------------------------------------------------------------------------------------------
 
@@ -106,10 +111,14 @@ class ResponsesProtocol:
         """Adds events that are none of the server's."""
         self._ready.extend(events)
 
+    def let_go(self) -> None:
+        """Holds nothing back any more."""
+        self._holds_stop = self.is_held = False
+
     # -- events --------------------------------------------------------------------------------------------------------
 
     def next_event(self) -> RunEvent | None:
-        """Returns the next event, or None: it needs more bytes, or the run has come to a stop (see `outcome`).
+        """Returns the next event, or None: it needs more bytes, or holds the last, or the run has stopped (see `outcome`).
 
         Raises:
             RunStreamError: the server sent an error event.
@@ -118,6 +127,8 @@ class ResponsesProtocol:
             StreamTruncatedError: the body ended, or said `[DONE]`, and the response had not ended.
         """
         while self.outcome is None:
+            if self.is_held and len(self._ready) <= 1:
+                return None
             if self._ready:
                 return self._handed_out(self._ready.popleft())
             if self._failure is not None:
@@ -151,6 +162,10 @@ class ResponsesProtocol:
     # -- messages ------------------------------------------------------------------------------------------------------
 
     def _hear(self, data: bytes) -> None:
+        self._understand(data)
+        self.is_held = self._holds_stop and self._bridged.run.status in STOPPING_RUN_STATUSES
+
+    def _understand(self, data: bytes) -> None:
         if data.strip() == _DONE:
             self._fail(
                 StreamTruncatedError("the stream said [DONE] before its response came to a stop", done_seen=True)

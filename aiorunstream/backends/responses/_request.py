@@ -17,7 +17,7 @@
 What a run and its assistant leave open is not sent: some models refuse even the values that are usual elsewhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from ...errors import UnsupportedParameterError
@@ -31,6 +31,20 @@ LEAST_OUTPUT_TOKENS = 16
 SEARCH_CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
 
 RunParams = RunCreateParams | ThreadCreateAndRunParams
+
+_SAID_BY_THE_BACKEND = ("input", "conversation", "previous_response_id", "store", "stream", "stream_options")
+"""Who remembers the thread, and how the answer comes: different in each request, or needed as it is."""
+
+
+def check_extra(extra: Mapping[str, object] | None) -> None:
+    """Looks at what is to be added to a body. Raises `UnsupportedParameterError`: it would change what must stay."""
+    for name in _SAID_BY_THE_BACKEND:
+        if name in (extra or {}):
+            raise UnsupportedParameterError(
+                f"extra_body cannot hold {name!r} with ResponsesBackend, which says that itself: leave it out; "
+                "ResponsesBackend(threads=...) chooses who remembers the thread",
+                argument="extra_body",
+            )
 
 
 def run_body(

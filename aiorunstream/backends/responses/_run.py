@@ -31,6 +31,8 @@ class SavedRun(msgspec.Struct):
     waiting: dict[str, str]
     usage: Usage | None = None
     with_contents: bool = False
+    response_id: str | None = None
+    """Of the response that is under way; empty before it is known, None in what earlier versions have saved."""
 
 
 class BridgedRun:
@@ -81,14 +83,21 @@ class BridgedRun:
         bridged._waiting = dict(saved.waiting)
         bridged._sent = tuple(memory.pending)
         bridged.is_sent = True
-        if machine.run.status != "requires_action" and saved.responses:
-            bridged._translator.response_id = saved.responses[-1]
+        if machine.run.status != "requires_action":
+            last = saved.responses[-1] if saved.responses else None
+            bridged._translator.response_id = last if saved.response_id is None else saved.response_id or None
         return bridged
 
     def saved(self) -> SavedRun:
         """What is to be kept of it."""
         return SavedRun(
-            self.run.id, self.body, tuple(self.responses), self._waiting, self._machine.spent, self._with_contents
+            self.run.id,
+            self.body,
+            tuple(self.responses),
+            self._waiting,
+            self._machine.spent,
+            self._with_contents,
+            self.response_id or "",
         )
 
     @property

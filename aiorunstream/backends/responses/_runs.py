@@ -31,7 +31,6 @@ _NOTHING_TO_ANSWER = (
     'process that they were added in. Give all processes one store, or use ResponsesBackend(add_messages="at_once").'
 )
 _LOST = "The connection to the server broke, and with it what was left of the answer."
-_ANEW = ("input", "conversation", "previous_response_id", "store", "stream", "stream_options")
 
 
 class Runs:
@@ -81,6 +80,8 @@ class Runs:
             raise invalid(_NOTHING_TO_ANSWER)
         before = {message.id for message in thread.record.messages.all()}
         bridged = self._make(thread, params, options, include, resources)
+        added = [message.id for message in thread.record.messages.all() if message.id not in before]
+        items = [InputItem(kept.item, id) for kept, id in zip(items, added, strict=True)]
         thread.memory.pending += items
         try:
             opened = await self._open_first(thread, bridged, options, on_error_event)
@@ -96,13 +97,20 @@ class Runs:
     async def _open_first(
         self, thread: BridgedThread, bridged: BridgedRun, options: RequestOptions, on_error_event: OnErrorEvent
     ) -> Opened:
-        done = partial(self._threads.save_later, thread)
         try:
-            return await self._streams.open(bridged, options, on_error_event, done=done)
+            return await self._open(thread, bridged, options, on_error_event)
         except BadRequestError as error:
             if isinstance(error, ThreadBusyError) or not await self._threads.mend(thread, options):
                 raise
-        return await self._streams.open(bridged, options, on_error_event, done=done)
+        return await self._open(thread, bridged, options, on_error_event)
+
+    async def _open(
+        self, thread: BridgedThread, bridged: BridgedRun, options: RequestOptions, on_error_event: OnErrorEvent
+    ) -> Opened:
+        threads = self._threads
+        save = partial(threads.save_for_reader, thread) if threads.are_kept_elsewhere else None
+        done = partial(threads.save_later, thread)
+        return await self._streams.open(bridged, options, on_error_event, save=save, done=done)
 
     def _make(
         self,
@@ -128,8 +136,7 @@ class Runs:
             include=include,
             replays=self._threads.mode == "replay",
         )
-        # What an answer of its calls must say again; who remembers the thread is said anew each time.
-        body |= {name: value for name, value in (options.extra_body or {}).items() if name not in _ANEW}
+        body |= options.extra_body or {}  # an answer of its calls must say it again
         if self._background:
             body["background"] = True
         run = self._store.create_run(thread.id, known)
@@ -183,9 +190,7 @@ class Runs:
             return self._spent(bridged, params, on_error_event)
         bridged.is_answered = True
         try:
-            opened = await self._streams.open(
-                bridged, options, on_error_event, done=partial(self._threads.save_later, thread)
-            )
+            opened = await self._open(thread, bridged, options, on_error_event)
         except BaseException:
             self._take_back_items(thread, items)
             raise
@@ -193,7 +198,8 @@ class Runs:
             bridged.is_answered = False
         try:
             bridged.go_on(params)
-        except StoreError:  # it was cancelled meanwhile
+        except StoreError:  # it was cancelled meanwhile, and its calls were answered so
+            self._take_back_items(thread, items)
             opened.body.abort()
             raise
         return await self._streams.learn(opened)

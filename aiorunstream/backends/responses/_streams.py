@@ -14,7 +14,7 @@ from ...options import RequestOptions
 from ...protocol import OnErrorEvent
 from ...transport import ResponseBody
 from .._base import Opened
-from ._body import BridgedBody, NoBody, Reopen
+from ._body import BridgedBody, NoBody, Reopen, Save
 from ._protocol import ResponsesProtocol
 from ._run import BridgedRun
 from ._server import Server, without_body
@@ -40,12 +40,21 @@ class Streams:
         return self._bodies.get(run_id)
 
     async def open(
-        self, bridged: BridgedRun, options: RequestOptions, on_error_event: OnErrorEvent, *, done: Callable[[], None]
+        self,
+        bridged: BridgedRun,
+        options: RequestOptions,
+        on_error_event: OnErrorEvent,
+        *,
+        save: Save | None,
+        done: Callable[[], None],
     ) -> Opened:
-        """Asks for the next response of a run. `done` is told when its stream is read no more. Raises `APIError`."""
+        """Asks for the next response of a run. Raises `APIError`.
+
+        `save` is waited for before its reader is told that the run has stopped; `done` is told when nobody reads it more.
+        """
         stream = {"stream": True, "stream_options": {"include_obfuscation": False}}
         redact, body = await self._server.create_response({**bridged.request(), **stream}, options)
-        protocol = self._protocol(bridged, on_error_event, redact)
+        protocol = self._protocol(bridged, on_error_event, redact, holds_stop=save is not None)
         run_id = bridged.run.id
 
         def forget() -> None:
@@ -53,7 +62,7 @@ class Streams:
             done()
 
         reopen = self._reopen(options) if self._background else None
-        self._bodies[run_id] = read = BridgedBody(body, protocol, bridged, reopen=reopen, done=forget)
+        self._bodies[run_id] = read = BridgedBody(body, protocol, bridged, reopen=reopen, save=save, done=forget)
         return Opened(read, protocol)
 
     async def learn(self, opened: Opened) -> Opened:
@@ -84,10 +93,17 @@ class Streams:
             log(logging.WARNING, "a run is not gone on with: the client is closed")
 
     def _protocol(
-        self, bridged: BridgedRun, on_error_event: OnErrorEvent, redact: Callable[[str], str] = str
+        self,
+        bridged: BridgedRun,
+        on_error_event: OnErrorEvent,
+        redact: Callable[[str], str] = str,
+        *,
+        holds_stop: bool = False,
     ) -> ResponsesProtocol:
         limits = self._server.settings.limits
-        return ResponsesProtocol(bridged, limits=limits, on_error_event=on_error_event, redact=redact)
+        return ResponsesProtocol(
+            bridged, limits=limits, on_error_event=on_error_event, redact=redact, holds_stop=holds_stop
+        )
 
     def _reopen(self, options: RequestOptions) -> Reopen:
         options, server = without_body(options), self._server

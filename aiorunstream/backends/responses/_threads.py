@@ -79,6 +79,11 @@ class Threads:
                 await self._kept.save(thread.id, data)
                 thread.last_saved = data
 
+    @property
+    def are_kept_elsewhere(self) -> bool:
+        """Whether another process may go on with them."""
+        return self._kept is not None
+
     def save_later(self, thread: BridgedThread) -> None:
         """Keeps a thread, although nobody can wait for it; until then it is as it is here."""
         if self._kept is None:
@@ -93,12 +98,17 @@ class Threads:
             log(logging.WARNING, "a thread was not saved: the client is closed")
 
     async def _save_later(self, thread: BridgedThread) -> None:
+        thread.users -= 1
+        await self.save_for_reader(thread)
+
+    async def save_for_reader(self, thread: BridgedThread) -> None:
+        """Keeps a thread for somebody who wants to read on, whatever becomes of that."""
         try:
-            await self.save(thread)
+            with thread.in_use():
+                await self.save(thread)
         except Exception as error:  # whatever a store raises, there is nobody to raise it to
             log(logging.WARNING, "a thread was not saved", error=type(error).__name__)
         finally:
-            thread.users -= 1
             self._let_go(thread)
 
     def _let_go(self, thread: BridgedThread) -> None:
@@ -219,9 +229,9 @@ class Threads:
         """Puts a message on a thread. Raises `StoreError`: a run is active on it."""
         check_message(params)
         item = message_item(params)
-        item_id = ""
-        if self._sends_at_once and thread.record.active_run is None:
-            (item_id,) = await self._server.create_items(thread.id, [item], options)
+        if not self._sends_at_once or thread.record.active_run is not None:
+            return self._put_here(thread, params, item)
+        (item_id,) = await self._server.create_items(thread.id, [item], options)
         return self._put(thread, params, item, item_id)
 
     def has_something_to_answer(self, thread: BridgedThread) -> bool:
@@ -256,7 +266,7 @@ class Threads:
         if place is None:
             waiting = {kept.message_id for kept in thread.memory.pending}
             known = [message.id for message in thread.record.messages.all() if message.id not in waiting]
-            place = known.index(id) if len(known) == len(items) else None
+            place = known.index(id) if _are_the_same(known, [text_of(item, "id") for item in items]) else None
         if place is None:
             raise UnsupportedParameterError(
                 "message_id: the server's conversation does not hold the messages that are known here, so that none of "
@@ -267,7 +277,16 @@ class Threads:
 
     def _put(self, thread: BridgedThread, params: MessageCreateParams, item: JSONObject, item_id: str) -> Message:
         if self._sends_at_once:
-            return self._store.create_message(thread.id, params, id=item_id or None)
+            return self._store.keep_message(thread.id, params, id=item_id or None)
+        return self._put_here(thread, params, item)
+
+    def _put_here(self, thread: BridgedThread, params: MessageCreateParams, item: JSONObject) -> Message:
         message = self._store.create_message(thread.id, params)
         thread.memory.pending.append(InputItem(item, message.id))
         return message
+
+
+def _are_the_same(known: Sequence[str], there: Sequence[str]) -> bool:
+    """Whether messages are in the same order here and there: as many, and each id that both know at one place."""
+    places = {id: place for place, id in enumerate(there)}
+    return len(known) == len(there) and all(places.get(id, place) == place for place, id in enumerate(known))

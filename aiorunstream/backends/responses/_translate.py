@@ -4,32 +4,23 @@
     translator.hear({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hi"})
     # [BeginMessage(id=None), "Hi"]
 
-Rules of this file: an event is known by the `type` in its JSON and by nothing else; an item by its place in the output,
-since some servers change ids in between; what one item says is said before the next begins, so that pieces of two that
-come mixed are put in order, but nothing waits for thoughts; the response as it is at its end shows what was left out.
+Rules of this file: an event is known by the `type` in its JSON and by nothing else; what one item says is said before the
+next begins, so that pieces of two that come mixed are put in order, but nothing waits for thoughts; the response as it is
+at its end shows what was left out.
 """
 
 from collections import deque
-from collections.abc import Callable
 
 from ...items import BreakOff, Cancel, EndStep, Fail
 from ...models import JSONObject, Usage
+from ._items import Items
 from ._json import object_of, objects_of, place_of, text_of
 from ._live import LiveItem
-from ._live_calls import CallItem, CodeItem, NativeItem, SearchItem
-from ._live_message import MessageItem
+from ._live_calls import NativeItem
+from ._live_message import is_shown
 from ._said import Finish, Said
 from ._table import TABLE
 
-_KINDS = {
-    "response.output_text": "message",
-    "response.refusal": "message",
-    "response.content_part": "message",
-    "response.function_call_arguments": "function_call",
-    "response.custom_tool_call_input": "custom_tool_call",
-    "response.code_interpreter_call": "code_interpreter_call",
-    "response.file_search_call": "file_search_call",
-}
 _BEGINNINGS = ("response.created", "response.queued", "response.in_progress")
 _STATUSES = ("completed", "incomplete", "failed", "cancelled")
 _KEPT_CODES = ("server_error", "rate_limit_exceeded", "invalid_prompt")
@@ -48,17 +39,21 @@ class Translator:
         self.response_id: str | None = None
         self.status: str | None = None
         self.is_begun = False
-        self._order: list[LiveItem] = []
-        self._at: dict[int | str, LiveItem] = {}  # by its place in the output, or by its id where that is not told
+        self._items = Items()
         self._queue: deque[LiveItem] = deque()  # those that are not over; the first is heard
         self._overtaken: set[LiveItem] = set()
-        self._ids: set[str] = set()
         self._output: list[JSONObject] = []
 
     @property
     def output(self) -> list[JSONObject]:
-        """The items of the output, as far as they are whole."""
-        return self._output or [item.whole for item in self._order if item.whole]
+        """The items of the output; of one that the server has not shown whole, what it has said."""
+        return self._output or self._told()
+
+    def _told(self) -> list[JSONObject]:
+        items = [shown for item in self._items.order if (shown := item.whole or item.told())]
+        if items and self.status == "incomplete" and not self._is_whole():
+            items[-1] = {**items[-1], "status": "incomplete"}
+        return items
 
     def hear(self, event: JSONObject) -> list[Said]:
         """Takes one event. One that is passed on, and any after the end, says nothing."""
@@ -77,7 +72,9 @@ class Translator:
         self.is_begun = True
         if TABLE.get(type, ("passed", ""))[0] == "passed" or type == "error":
             return []
-        item = self._item_of(type, event)
+        if not is_shown(object_of(event, "part")):
+            return []  # before an item is made for it: the message that such a part is of may never come
+        item = self._items.find(type, event) or self._queued(self._items.begin(type, event))
         if not item.is_over:
             item.waiting.append(event)
         elif type == "response.output_item.done":
@@ -115,22 +112,7 @@ class Translator:
         """A message has broken off; what was said after it would make it look whole."""
         self._queue = deque(item for item in self._queue if item not in self._overtaken)
 
-    def _item_of(self, type: str, event: JSONObject) -> LiveItem:
-        shown = object_of(event, "item")
-        id = text_of(shown, "id") or text_of(event, "item_id")
-        index = event.get("output_index")
-        key = index if isinstance(index, int) else id
-        known = self._at.get(key)
-        if known is not None and not (type == "response.output_item.added" and id and known.id and id != known.id):
-            return known
-        kind = text_of(shown, "type") or next((kind for start, kind in _KINDS.items() if type.startswith(start)), "")
-        return self._new_item(kind, id, key)
-
-    def _new_item(self, kind: str, id: str, key: int | str) -> LiveItem:
-        item = live_item(kind, id if id not in self._ids else "")
-        self._ids.add(id)
-        self._at[key] = item
-        self._order.append(item)
+    def _queued(self, item: LiveItem) -> LiveItem:
         self._queue.append(item)
         return item
 
@@ -164,56 +146,18 @@ class Translator:
 
     def _is_whole(self) -> bool:
         """Whether the last item has come to its end, so that what ends the run does not break it off."""
-        last = self._order[-1].whole if self._order else {}
+        last = self._items.order[-1].whole if self._items.order else {}
         return bool(last) and last.get("status", "completed") == "completed"
 
     def _take_output(self) -> None:
         """Shows each item as it is at its end: for what has not come of it, and for those that have not come at all."""
-        known = self._known_places()
+        known = self._items.places_in(self._output)
         for place, whole in enumerate(self._output):
             item = known.get(place)
             if item is None:
-                item = self._new_item(text_of(whole, "type"), text_of(whole, "id"), f"output {place}")
+                item = self._queued(self._items.add(text_of(whole, "type"), text_of(whole, "id"), f"output {place}"))
             if not item.is_over:
                 item.waiting.append({"type": "response.output_item.done", "item": whole})
-
-    def _known_places(self) -> dict[int, LiveItem]:
-        """Which of the items that have come are which of the output: by their ids, else their places, else their kinds."""
-        found: dict[int, LiveItem] = {}
-        left = list(self._order)
-        rules: tuple[Callable[[LiveItem, int, JSONObject], bool], ...] = (
-            lambda item, _, whole: item.id != "" and item.id == whole.get("id"),
-            lambda item, place, whole: item is self._at.get(place) and _is_like(item, whole),
-            lambda item, _, whole: _is_like(item, whole),
-        )
-        for fits in rules:
-            for place, whole in enumerate(self._output):
-                item = None if place in found else next((item for item in left if fits(item, place, whole)), None)
-                if item is not None:
-                    found[place] = item
-                    left.remove(item)
-        return found
-
-
-def _is_like(item: LiveItem, whole: JSONObject) -> bool:
-    return type(item) is type(live_item(text_of(whole, "type"), ""))
-
-
-def live_item(kind: str, id: str) -> LiveItem:
-    """An item of that type."""
-    match kind:
-        case "message":
-            return MessageItem(id)
-        case "function_call":
-            return CallItem(id, "arguments")
-        case "custom_tool_call":
-            return CallItem(id, "input")
-        case "code_interpreter_call":
-            return CodeItem(id)
-        case "file_search_call":
-            return SearchItem(id)
-        case _:
-            return NativeItem(id)
 
 
 def _usage(usage: JSONObject) -> Usage:
