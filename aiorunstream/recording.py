@@ -17,7 +17,7 @@ server, become stars.
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -70,6 +70,13 @@ class End(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """What an answer says before its body: its status, and its content type in lower case, without parameters; "" for none."""
+
+    status: int
+    content_type: str = ""
+
+
 class Recording(msgspec.Struct, frozen=True):
     """A recording that was read.
 
@@ -78,12 +85,14 @@ class Recording(msgspec.Struct, frozen=True):
         pieces: in order.
         end: how the body ended; None where that is not known.
         problem: what is wrong with the recording, and in which line; None where nothing is. What stands before is in `pieces`.
+        answered: how the server answered; None where that was not kept.
     """
 
     head: Head | None
     pieces: tuple[Piece, ...]
     end: End | None
     problem: str | None = None
+    answered: Answered | None = None
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
@@ -170,7 +179,8 @@ def read_recording(data: bytes) -> Recording:
     """Reads a recording; never raises. What is none is taken as the body of an answer, with or without its HTTP head."""
     first = data.partition(b"\n")[0]
     if b'"recording"' not in first[:200] or not first.lstrip().startswith(b"{"):
-        return Recording(None, tuple(_by_line(_without_http_head(data))), None)
+        answered, body = _without_http_heads(data)
+        return Recording(None, tuple(_by_line(body)), None, answered=answered)
     try:
         head = msgspec.json.decode(first, type=Head)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -200,7 +210,7 @@ def _read_lines(head: Head, data: bytes, at: int) -> Recording:
         at += len(line) + 1
     if problem is None and end is None:
         problem = f"it breaks off at byte {len(data)}: there is no line that says how the stream ended"
-    return Recording(head, tuple(pieces), end, problem)
+    return Recording(head, tuple(pieces), end, problem, _answered(head.status, head.headers.items()))
 
 
 def _read_line(line: bytes) -> Piece | End | str:
@@ -227,12 +237,34 @@ def _by_line(body: bytes) -> Iterator[Piece]:
     return (Piece(0.0, line) for line in body.splitlines(keepends=True))
 
 
-def _without_http_head(data: bytes) -> bytes:
-    """What `curl -i` writes has the answer's head before its body."""
-    if not data.startswith(b"HTTP/"):
-        return data
+def _without_http_heads(data: bytes) -> tuple[Answered | None, bytes]:
+    """What `curl -i` writes has the answer's head before its body, and before that those of proxies and redirects."""
+    answered: Answered | None = None
+    while data.startswith(b"HTTP/"):
+        head, body = _split_head(data)
+        if body is None:
+            break
+        answered, data = _read_head(head), body
+    return answered, data
+
+
+def _split_head(data: bytes) -> tuple[bytes, bytes | None]:
     for blank in (b"\r\n\r\n", b"\n\n"):
         head, found, body = data.partition(blank)
         if found and b"data:" not in head:
-            return body
-    return data
+            return head, body
+    return data, None
+
+
+def _read_head(head: bytes) -> Answered | None:
+    first, *rest = head.decode("latin-1").splitlines()
+    status = first.split()[1:2]
+    if not status or not (status[0].isascii() and status[0].isdecimal()):
+        return None
+    fields = (line.partition(":") for line in rest)
+    return _answered(int(status[0][:3]), ((name, value) for name, _, value in fields))
+
+
+def _answered(status: int, headers: Iterable[tuple[str, str]]) -> Answered:
+    kinds = (value for name, value in headers if name.strip().lower() == "content-type")
+    return Answered(status, next(kinds, "").partition(";")[0].strip().lower())

@@ -71,9 +71,11 @@ def test_the_demo_shows_a_run_from_start_to_end_and_exits_with_zero() -> None:
     deltas = names.count("thread.message.delta")
     assert deltas >= 5
     assert f"events: {len(names)} ({len(set(names))} kinds)" in shown.stdout
-    assert "outcome: completed" in shown.stdout
+    assert "outcome: completed\nruns: 2\n" in shown.stdout
+    assert "tokens: 104 in, 39 out" in shown.stdout  # of both runs, as the other figures are
     for figure in ("time to first event", "events per second"):
         assert re.search(rf"^{figure}: [\d.,]+", shown.stdout, re.MULTILINE), figure
+    assert re.search(r"^time to first text: [\d.]+ ms \(of the first run\)$", shown.stdout, re.MULTILINE)
 
 
 def test_the_demo_shows_the_same_over_responses() -> None:
@@ -148,10 +150,9 @@ async def test_run_goes_on_with_a_thread_and_takes_its_message_from_a_pipe() -> 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("-m", "x"), "base_url"),
         (("-m", "x", "--base-url", "http://user:secret@127.0.0.1/v1"), "user name or password"),
         (("-m", "x", "--base-url", "http://127.0.0.1:9/v1"), "APIConnectionError"),
-        ((), "--message"),
+        (("--base-url", "http://127.0.0.1:9/v1"), "--message"),
     ],
 )
 def test_run_says_what_is_wrong_without_a_traceback(arguments: tuple[str, ...], says: str) -> None:

@@ -52,6 +52,29 @@ def test_requests_come_from_standard_input(server: ThreadedServer, requests: Pat
     assert b"standard input, line 21: this is no JSON" in bad.stderr
 
 
+def test_a_dash_is_standard_input_even_where_a_file_has_that_name(server: ThreadedServer, requests: Path) -> None:
+    folder = requests.parent
+    (folder / "-").write_text("no request")
+    ended = subprocess.run(
+        command("-", "-o", "results.jsonl", "--base-url", server.base_url),
+        input=requests.read_bytes(),
+        capture_output=True,
+        env=environment(),
+        check=False,
+        timeout=60,
+        cwd=folder,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert len(results_in(folder / "results.jsonl")) == 20
+
+
+def test_results_do_not_go_to_a_file_that_is_called_dash(requests: Path) -> None:
+    ended = batch(requests, "-o", "-", cwd=requests.parent)
+    assert ended.returncode == 2
+    assert "Invalid value for '--output': results need a file, for --resume" in ended.stderr
+    assert sorted(path.name for path in requests.parent.iterdir()) == ["requests.jsonl"]
+
+
 def test_requests_come_from_a_pipe_with_a_name(server: ThreadedServer, requests: Path, output: Path) -> None:
     pipe = output.with_name("pipe")
     os.mkfifo(pipe)

@@ -218,6 +218,14 @@ def test_a_module_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
     assert "broken_tools.py, line 2)" in said
 
 
+def test_a_module_that_ends_the_program_is_named_too(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("import sys\nsys.exit(0)\n")
+    refused = chat("--tools", "script:TOOLS", cwd=tmp_path)
+
+    assert refused.returncode == 2
+    assert "cannot import script: SystemExit: 0" in " ".join(refused.stderr.replace("│", " ").split())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
 @pytest.mark.parametrize("more", ["text", CallTool("wait", "{")], ids=["text", "a call"])
 def test_a_reader_that_leaves_is_no_traceback(server: ThreadedServer, more: Item) -> None:

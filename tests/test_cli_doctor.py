@@ -211,6 +211,23 @@ def test_a_server_that_is_not_there_is_said_in_one_screen(base_url: str) -> None
     assert len(found.output.splitlines()) < 25
 
 
+@pytest.mark.parametrize("own", [(), ("--assistant", "asst_1")], ids=["made", "named"])
+async def test_an_address_without_its_v1_is_told_as_such(own: tuple[str, ...]) -> None:
+    async with AssistantsServer() as server:
+        found = await doctor("--base-url", server.base_url.removesuffix("/v1"), *own)
+
+    assert found.exit_code == 1
+    assert found.stdout.splitlines()[1] == "  nothing of the protocol is at this address: is a /v1 missing?"
+    assert "--assistant" not in found.stdout
+
+
+async def test_a_server_of_something_else_is_told_as_such() -> None:
+    async with RawServer(answering(*[answer(501, b"Unsupported method")] * 10)) as server:
+        report = await look(server.base_url)
+
+    assert report.problem == "nothing of the protocol is at this address"  # there is a /v1
+
+
 async def test_the_exit_code_says_what_works_and_json_says_it_all() -> None:
     async with AssistantsServer() as server:
         good = await doctor("--base-url", server.base_url)

@@ -148,6 +148,32 @@ def test_other_bytes_are_the_body_of_an_answer_with_or_without_its_head(head: by
     assert body_of(found) == body
 
 
+@pytest.mark.parametrize(
+    ("head", "status", "content_type"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\nContent-TYPE:  Application/JSON; charset=utf-8\r\n\r\n", 404, "application/json"),
+        (b"HTTP/2 200\nserver: some\n\n", 200, ""),
+        (b"HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/2 503\r\n\r\n", 503, ""),
+    ],
+    ids=["404", "no type", "several heads"],
+)
+def test_of_an_http_head_the_status_and_the_content_type_are_kept(head: bytes, status: int, content_type: str) -> None:
+    found = read_recording(head + b"body")
+
+    assert found.answered is not None
+    assert (found.answered.status, found.answered.content_type) == (status, content_type)
+    assert body_of(found) == b"body"
+
+
+def test_a_recording_has_them_from_its_first_line() -> None:
+    found = read_recording(written(()))
+
+    assert found.answered is not None
+    assert (found.answered.status, found.answered.content_type) == (200, "text/event-stream")
+    assert read_recording(b"data: {}\n\n").answered is None
+    assert read_recording(b"HTTP/1.1\r\n\r\nbody").answered is None  # no status
+
+
 @pytest.mark.parametrize("data", [b"", b"\n", b"HTTP/1.1 200 OK", CREATED, b"{}", b"\xff\x00"])
 def test_no_bytes_are_too_odd_to_be_looked_at(data: bytes) -> None:
     assert read_recording(data).problem is None
@@ -158,6 +184,7 @@ def test_no_bytes_are_too_odd_to_be_looked_at(data: bytes) -> None:
 def test_nothing_is_raised_for_whatever_a_stream_or_a_recording_holds(data: bytes) -> None:
     seen_in(data)
     read_recording(data)
+    read_recording(b"HTTP/" + data)
     read_recording(b'{"recording": 1, "aiorunstream": "9"}\n' + data)
 
 

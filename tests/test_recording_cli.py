@@ -130,6 +130,49 @@ def test_what_curl_has_kept_is_decoded_too(tmp_path: Path) -> None:
     assert decode("-", "--json", stdin=path.read_bytes()).stdout == decoded.stdout
 
 
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+def test_an_answer_that_is_no_stream_is_told_with_what_the_server_said(line_end: bytes) -> None:
+    head = line_end.join([b"HTTP/1.1 404 Not Found", b"Server: some", b"Content-Type: application/json", b"", b""])
+    told = decode("-", stdin=head + b'{"error":\n {"message": "No thread \x1b[2J"}}')
+
+    assert told.exit_code == 1
+    assert told.stderr == 'the server answered 404, and no stream: {"error": {"message": "No thread [2J"}}\n'
+    assert "seen: " not in told.stdout
+    assert "dialect: " not in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "says"),
+    [
+        (b"HTTP/2 200\r\ncontent-type: text/html; charset=utf-8\r\n\r\n", b"<html>", "200 with text/html, and no stream: <html>"),
+        (b"HTTP/2 502\r\n\r\n", b"", "502, and no stream: nothing"),
+        (b"HTTP/2 500\r\n\r\n", b"long " * 1000, f"500, and no stream: {'long ' * 40}…"),
+    ],
+    ids=["html", "nothing", "long"],
+)  # fmt: skip
+def test_so_is_one_with_a_page_with_nothing_and_with_very_much(head: bytes, body: bytes, says: str) -> None:
+    told = decode("-", "--json", stdin=head + body)
+
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert told.stderr == f"the server answered {says}\n"
+
+
+def test_events_count_more_than_the_content_type() -> None:
+    told = decode("-", stdin=b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + b"".join(RUN_STREAM))
+
+    assert (told.exit_code, told.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("data", [b"", b"root:x:0:0:root:/root:/bin/bash\n"], ids=["nothing", "another file"])
+def test_nothing_is_said_of_the_server_where_there_is_no_event(data: bytes) -> None:
+    told = decode("-", stdin=data)
+
+    assert told.exit_code == 1
+    assert "StreamTruncatedError" in told.stderr
+    assert "seen: " not in told.stdout
+    assert "dialect: " not in told.stdout
+
+
 def test_what_cannot_be_read_is_told_with_its_place_after_what_can(tmp_path: Path) -> None:
     path = tmp_path / "captured.txt"
     path.write_bytes(CREATED + DELTA + event("thread.run.completed", b'{"id": ') + DELTA)

@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,  # locals may hold keys
+    rich_markup_mode=None,  # its tables cut the names of options off where a terminal is narrow
 )
 app.command()(demo)
 app.command()(serve)

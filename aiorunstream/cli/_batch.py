@@ -20,6 +20,7 @@ from ._batch_files import BatchFileError, BatchFiles, Open
 from ._batch_progress import BatchProgress, summary
 from ._batch_work import Batch, Settings
 from ._chat_tools import load_tools
+from ._options import not_empty
 from ._show import harmless, in_a_line
 
 _MOST_PROBLEMS = 10
@@ -34,7 +35,11 @@ def batch(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the results go, one JSON object a line.")],
     base_url: Annotated[
         str | None,
-        typer.Option(envvar="OPENAI_BASE_URL", help="Where the server's /threads is; else a server is started here."),
+        typer.Option(
+            envvar="OPENAI_BASE_URL",
+            callback=not_empty,
+            help="Where the server's /threads is; else a server is started here.",
+        ),
     ] = None,
     assistant_id: Annotated[
         str | None, typer.Option("--assistant", "--assistant-id", "-a", help="The assistant of lines that name none.")
@@ -50,7 +55,7 @@ def batch(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Throw away results that are there.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Lines that cannot be meant are failures.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only what goes wrong.")] = False,
 ) -> None:
     """Make many runs, from a file into a file. The key comes from OPENAI_API_KEY.
 
@@ -83,6 +88,8 @@ def batch(
 
 
 def _check_files(requests: Path, output: Path) -> None:
+    if output == _STANDARD_INPUT:
+        raise typer.BadParameter("results need a file, for --resume", param_hint="'--output'")
     if requests == _STANDARD_INPUT:
         return
     if not requests.exists() or requests.is_dir():
@@ -94,7 +101,7 @@ def _check_files(requests: Path, output: Path) -> None:
 @contextmanager
 def _opened(requests: Path, beside: Path) -> Generator[tuple[BinaryIO, str]]:
     """The requests as a file that can be read twice, and what to call it. What comes through a pipe is kept until the end."""
-    if requests.is_file():
+    if requests != _STANDARD_INPUT and requests.is_file():  # there may be a file of that name
         with requests.open("rb") as file:
             yield file, requests.name
         return
@@ -127,7 +134,9 @@ def _carry_out(work: Batch, output: Path, *, quiet: bool, skip_bad: bool) -> int
         typer.echo(harmless(broken), err=True)
     counts = work.counts
     is_stopped = counts.ended < counts.total  # a signal or an error may come when all is done
-    if is_stopped or not quiet:
+    if is_stopped or counts.failed or not quiet:
+        for reason in work.reasons.told():
+            typer.echo(reason, err=True)
         typer.echo(summary(counts, seconds, where=f"results in {output}", stopped=is_stopped), err=True)
     if is_stopped and work.stopped_by is not None:
         return 128 + work.stopped_by

@@ -27,9 +27,16 @@ class BatchFileError(Exception):
     """A file cannot be what it is named for; the message says which and why."""
 
 
+class _Error(msgspec.Struct, frozen=True):
+    retryable: bool = False
+
+
 class _Done(msgspec.Struct, frozen=True):
+    """What has to be known of a line of the results."""
+
     key: str
     status: str | None = None
+    error: _Error | None = None
 
 
 class _Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -120,6 +127,7 @@ class BatchFiles:
     Attributes:
         batch: names the batch in the metadata of its runs.
         completed, failed: the keys that have a line.
+        retryable: those of the failed that may well fare better when they are made again.
         begun: the thread of each run that was begun and is not completed, by key.
         has_journal: whether there was one.
     """
@@ -149,13 +157,14 @@ class BatchFiles:
     def _load(self) -> None:
         self.completed: set[str] = set()
         self.failed: set[str] = set()
+        self.retryable: set[str] = set()
         self.begun: dict[str, str] = {}
         batch = ""
         if not self._overwrites:
             count = 0
             for result in self._results.read(_Done):
                 count += 1
-                self._note(result.key, completed=result.status == "completed")
+                self._note(result)
             if len(self.completed) + len(self.failed) < count:  # it was killed while failures were tried again
                 self._drop_replaced()
             for line in self._journal.read(_Begun):
@@ -165,15 +174,19 @@ class BatchFiles:
         self._is_named = bool(batch)
         self.batch = batch or secrets.token_hex(8)
 
-    def _note(self, key: str, *, completed: bool) -> None:
+    def _note(self, line: _Done | Result) -> None:
         """Knows what the last line of a key says."""
-        if completed:
+        key = line.key
+        self.retryable.discard(key)
+        if line.status == "completed":
             self.completed.add(key)
             self.failed.discard(key)
             self.begun.pop(key, None)  # nobody looks for it again, and there may be a million
         else:
             self.failed.add(key)
             self.completed.discard(key)
+            if line.error is not None and line.error.retryable:
+                self.retryable.add(key)
 
     def start(self) -> None:
         """Is called before the first line. What is to be overwritten, is; until then nothing was changed for good."""
@@ -196,7 +209,7 @@ class BatchFiles:
         """Adds a result. Where the key has a line of an earlier failure, this one takes its place."""
         self._results.append(result)
         self._retried = self._retried or result.key in self.failed or result.key in self.completed
-        self._note(result.key, completed=result.status == "completed")
+        self._note(result)
 
     def sync(self) -> None:
         """Has the disk take what was written so far. May be called from another thread."""

@@ -2,13 +2,20 @@
 
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from ._show import in_one_line
+
 _BETWEEN_LINES = 5.0
+_MOST_REASONS = 1000
+_TOLD_REASONS = 2
+_LONGEST_REASON = 300
 
 
 class Counts(NamedTuple):
@@ -16,6 +23,8 @@ class Counts(NamedTuple):
 
     Attributes:
         ended: the requests that have a line, those of earlier processes too.
+        failed: those of them that are not completed.
+        retryable: those of the failed that may well fare better when they are made again.
         ended_now: those that this process has ended.
         tokens: that the runs of this process have spent.
     """
@@ -23,6 +32,7 @@ class Counts(NamedTuple):
     total: int
     ended: int = 0
     failed: int = 0
+    retryable: int = 0
     running: int = 0
     ended_now: int = 0
     tokens: int = 0
@@ -74,6 +84,31 @@ class BatchProgress:
             self._bar.stop()
 
 
+class Reasons:
+    """Counts why requests have failed, and tells the commonest reasons. It stays small, however many there are."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._total = 0
+
+    def add(self, kind: str, message: str) -> None:
+        """Counts one. Whoever wrote the message, it is told in one line that is not long."""
+        self._total += 1
+        reason = in_one_line(f"{kind}: {message}")
+        reason = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
+        if reason in self._counts or len(self._counts) < _MOST_REASONS:
+            self._counts[reason] += 1
+
+    def told(self) -> Iterator[str]:
+        """A line for each of the commonest, and how many others there were."""
+        others = self._total
+        for reason, count in self._counts.most_common(_TOLD_REASONS):
+            others -= count
+            yield f"{count:,} x {reason}"
+        if others:
+            yield f"{others:,} x something else: the results say what"
+
+
 def summary(counts: Counts, seconds: float, *, where: str, stopped: bool) -> str:
     """The last line: what there is, and how to go on where that is not all."""
     completed, left = counts.ended - counts.failed, counts.total - counts.ended
@@ -84,7 +119,10 @@ def summary(counts: Counts, seconds: float, *, where: str, stopped: bool) -> str
     line = f"{'stopped: ' if stopped else ''}{', '.join(told)}; {counts.tokens:,} tokens in {seconds:.1f} s{speed}; {where}"
     if left:
         return f"{line}; the same command with --resume goes on"
-    return f"{line}; --resume --retry-failed makes again what failed" if counts.failed else line
+    if not counts.failed:
+        return line
+    again = "--resume --retry-failed makes again what failed"
+    return f"{line}; {again if counts.retryable else f'as it is, it would fail again: once that is mended, {again}'}"
 
 
 def _figures(counts: Counts, seconds: float) -> str:

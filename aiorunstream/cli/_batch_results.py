@@ -150,7 +150,7 @@ def _why(run: Run) -> ResultError | None:
     kind, message = str(run.status), f"the run stopped with the status {run.status}"
     if run.last_error is not None:
         kind, message = run.last_error.code or kind, run.last_error.message or message
-    elif run.incomplete_details is not None:
+    elif run.incomplete_details is not None and run.incomplete_details.reason:
         message = f"the run met its {run.incomplete_details.reason}"
     elif run.status == "requires_action":
         message = "the run waits for tool outputs, and nobody was given to call its functions"

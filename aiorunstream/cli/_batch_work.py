@@ -15,9 +15,9 @@ from ..retry import RetryPolicy
 from ..server import AssistantsServer
 from ..tools import ToolSet
 from ._batch_files import BatchFiles
-from ._batch_progress import BatchProgress, Counts
-from ._batch_requests import Line, Requests
-from ._batch_results import CallsMade, failure_of, problem_of, result_of
+from ._batch_progress import BatchProgress, Counts, Reasons
+from ._batch_requests import Requests
+from ._batch_results import CallsMade, Result, failure_of, problem_of, result_of
 from ._batch_runs import BatchThreads
 
 _BETWEEN_SYNCS = 0.2
@@ -49,6 +49,7 @@ class Batch:
 
     Attributes:
         notes: what people should know before it begins.
+        reasons: why requests have failed, in this go.
         stopped_by: the signal that ended it before it was through.
     """
 
@@ -59,11 +60,12 @@ class Batch:
         self._name = name
         self._calls = CallsMade()
         self._requests = self._reader(settings.assistant_id or ("any" if settings.base_url is None else None))
-        self._total = self._failed_before = self._ended_before = 0
+        self._total = self._failed_before = self._ended_before = self._retryable = 0
         self._many: stream_many | None = None
         self._written = self._failed = 0
         self._ends = False
         self.notes: list[str] = []
+        self.reasons = Reasons()
         self.stopped_by: int | None = None
 
     def _reader(self, assistant_id: str | None) -> Requests:
@@ -87,6 +89,7 @@ class Batch:
             if line.key in done:
                 self._ended_before += 1
                 self._failed_before += line.key in self._files.failed
+                self._retryable += line.key in self._files.retryable
             elif line.problem is not None:
                 problems.append(line.problem)
         self._done_before = done
@@ -136,26 +139,29 @@ class Batch:
                 )
             else:
                 continue  # an event; they are not asked for
-            self._files.write(result)
-            self._written += 1
-            self._failed += result.status != "completed"
+            self._write(result)
 
     async def _requests_left(self) -> AsyncGenerator[RunRequest]:
         with closing(self._requests.lines(skip=self._done_before)) as lines:
             for number, line in enumerate(lines):
-                if self._ends:
+                if self._ends or number == self._total:  # lines that came meanwhile were not checked
                     return
                 if line.request is not None:
                     yield line.request
                 elif line.problem is not None and line.key not in self._done_before:
-                    self._write_problem(line)
+                    self._write(problem_of(line.key, line.problem))
                 if number % _LINES_A_TURN == 0:
                     await asyncio.sleep(0)  # there may be a million that are done
 
-    def _write_problem(self, line: Line) -> None:
-        self._files.write(problem_of(line.key, line.problem or ""))
+    def _write(self, result: Result) -> None:
+        self._files.write(result)
         self._written += 1
+        if result.status == "completed":
+            return
         self._failed += 1
+        if result.error is not None:
+            self._retryable += result.error.retryable
+            self.reasons.add(result.error.type, result.error.message)
 
     async def _tick(self, progress: BatchProgress) -> None:
         while True:
@@ -201,6 +207,7 @@ class Batch:
             total=self._total,
             ended=self._ended_before + self._written,
             failed=self._failed_before + self._failed,
+            retryable=self._retryable,
             running=0 if many is None else many.running,
             ended_now=self._written,
             tokens=0 if many is None else many.tokens,

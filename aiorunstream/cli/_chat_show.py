@@ -14,7 +14,6 @@ from ..models import (
     FunctionToolCallDelta,
     Message,
     RefusalContentBlock,
-    Run,
     RunStep,
     TextContentBlock,
     ToolCall,
@@ -22,7 +21,7 @@ from ..models import (
     ToolCallsStepDetails,
     UnknownPart,
 )
-from ._show import harmless
+from ._show import harmless, why
 
 _LONGEST_OUTPUT = 500
 
@@ -91,7 +90,7 @@ class AnswerDisplay(AssistantEventHandler):
         """How the run ended, where that is not well, and what it took."""
         self._end_line()
         if stream.run is not None and stream.outcome != "completed":
-            self._note(f"[{stream.outcome}] {_why(stream.run)}".rstrip(), style="red")
+            self._note(f"[{stream.outcome}] {why(stream.run)}".rstrip(), style="red")
         figures: list[str] = []
         if stream.usage is not None:
             figures.append(f"{stream.usage.prompt_tokens:,} tokens in, {stream.usage.completion_tokens:,} out")
@@ -156,9 +155,3 @@ def _more_asked(delta: ToolCallDelta) -> str:
     if isinstance(delta, CodeInterpreterToolCallDelta):
         return (delta.code_interpreter and delta.code_interpreter.input) or ""
     return ""
-
-
-def _why(run: Run) -> str:
-    if run.last_error is not None:
-        return f"{run.last_error.code}: {run.last_error.message}"
-    return (run.incomplete_details and run.incomplete_details.reason) or ""

@@ -14,7 +14,10 @@ from ..events import RunEvent, UnknownEvent
 from ..protocol import RunProtocol
 from ..recording import End, Recording, read_recording
 from ._doctor_seen import Seen, seen_in
-from ._show import about, harmless, in_a_line
+from ._show import about, harmless, in_a_line, in_one_line
+
+_STREAM = "text/event-stream"
+_LONGEST_BODY = 200  # characters of one that is no stream
 
 _ENDS = {
     "clean": "the body ended as it should",
@@ -48,6 +51,7 @@ def decode(
             _show(ms, event, as_json=as_json, has_times=recording.head is not None)
     except _UnreadableError as error:
         problem = str(error)
+    problem = no_stream(recording, events=len(events)) or problem
     if not as_json:
         _summarize(recording, protocol, events)
     for told in (problem, recording.problem and f"{file}: {recording.problem}"):
@@ -65,6 +69,24 @@ def read_file(path: Path) -> Recording:
         typer.echo(f"{path}: {error.strerror or error}", err=True)
         raise typer.Exit(1) from None
     return read_recording(data)
+
+
+def no_stream(recording: Recording, *, events: int = 1) -> str | None:
+    """What the server has answered in place of a stream; None where that is not known to be so.
+
+    A content type that is none of a stream is forgiven where there were events all the same.
+    """
+    answered = recording.answered
+    if answered is None:
+        return None
+    kind = answered.content_type
+    if 200 <= answered.status < 300 and (events or kind in ("", _STREAM)):
+        return None
+    body = b"".join(piece.data for piece in recording.pieces)[: 4 * _LONGEST_BODY].decode("utf-8", "replace")
+    said = in_one_line(body)
+    said = f"{said[:_LONGEST_BODY]}…" if len(said) > _LONGEST_BODY else said
+    kind = f" with {kind}" if kind and kind != "application/json" else ""
+    return f"the server answered {answered.status}{kind}, and no stream: {said or 'nothing'}"
 
 
 class _UnreadableError(Exception):
@@ -99,18 +121,19 @@ def _show(ms: float, event: RunEvent, *, as_json: bool, has_times: bool) -> None
 
 
 def _summarize(recording: Recording, protocol: RunProtocol, events: list[RunEvent]) -> None:
-    seen = seen_in(b"".join(piece.data for piece in recording.pieces))
+    body = b"".join(piece.data for piece in recording.pieces)
     unknown = sum(isinstance(event, UnknownEvent) for event in events)
     rows = [
         ("outcome", protocol.outcome or "none: the run did not come to a stop"),
         ("events", f"{len(events)}, of {len({event.event for event in events})} kinds"),
         *([("not known", str(unknown))] if unknown else []),
-        ("bytes", f"{sum(len(piece.data) for piece in recording.pieces):,} in {len(recording.pieces):,} reads")
-        if recording.head is not None
-        else ("bytes", f"{sum(len(piece.data) for piece in recording.pieces):,}"),
+        (
+            "bytes",
+            f"{len(body):,} in {len(recording.pieces):,} reads" if recording.head is not None else f"{len(body):,}",
+        ),
         *_of_end(recording.end),
         *([("recorded by", f"aiorunstream {recording.head.aiorunstream}")] if recording.head is not None else []),
-        *_of_dialect(seen),
+        *(_of_dialect(seen_in(body)) if events else []),
     ]
     typer.echo()
     for name, value in rows:

@@ -14,6 +14,7 @@ from ..client import AsyncClient
 from ..models import RequiredActionFunctionToolCall
 from ..params import JSONMapping, ToolOutput
 from ..server import AssistantsServer
+from ._options import refuse
 from ._show import RunDisplay
 from ._web import serve_chat
 
@@ -40,6 +41,7 @@ class DemoBackend(StrEnum):
 
 
 def demo(
+    context: typer.Context,
     *,
     backend: Annotated[
         DemoBackend, typer.Option(help="What the server is asked for: runs, or responses that are made into runs here.")
@@ -57,8 +59,10 @@ def demo(
     With --web, talk to it in a browser.
     """
     if web:
+        refuse(context, "backend", "plain", "message", "delay", problem="cannot be used with --web")
         serve_chat(port)
         return
+    refuse(context, "port", problem="is for --web")
     console = Console()
     plain = plain or not console.is_terminal
     display = RunDisplay(console, plain=plain)
@@ -91,7 +95,7 @@ async def _demo(display: RunDisplay, console: Console, *, bridged: bool, message
             stream = await display.run(
                 runs.submit_tool_outputs_stream(stream.run.id, thread_id=thread.id, tool_outputs=outputs)
             )
-        display.summary(stream)
+        display.summary()
 
 
 def _backend(server: AssistantsServer, *, bridged: bool) -> Backend:

@@ -97,6 +97,11 @@ class Doctor:
         await make(CREATE_THREAD_AND_RUN, {})
         await make(CREATE_RESPONSE, {})
         await make(CREATE_CONVERSATION, {"items": "none"})
+        if self.report.has_nothing:
+            is_bare = not self.report.base_url.rstrip("/").endswith("/v1")
+            self.report.problem = (
+                f"nothing of the protocol is at this address{': is a /v1 missing?' if is_bare else ''}"
+            )
 
     async def _can_be_asked(self) -> bool:
         """Whether the server is there and takes the key."""

@@ -87,6 +87,11 @@ class Report(msgspec.Struct, kw_only=True):
         return self.streamed is not None and self.streamed.events > 0
 
     @property
+    def has_nothing(self) -> bool:
+        """Whether every route that was asked for is not there."""
+        return {route.verdict for route in self.routes.values()} <= {"no", "not asked"}
+
+    @property
     def failing(self) -> dict[str, str]:
         """What will not work with this client, and why."""
         found = {name: why for name, needed in _NEEDS.items() if (why := self._lacking(needed))}

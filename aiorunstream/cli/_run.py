@@ -1,7 +1,6 @@
 """`aiorunstream run`: one run against any server of the protocol."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
@@ -16,8 +15,9 @@ from ..backends import HttpBackend
 from ..client import AsyncClient
 from ..errors import AiorunstreamError
 from ..stream import RunStream, StreamCall
+from ._options import not_empty
 from ._record import RecordingBackend, RecordingFile
-from ._show import RunDisplay, in_a_line
+from ._show import RunDisplay, in_a_line, in_one_line, of_the_system, why
 
 _ENDED_WELL = {"completed": 0, "requires_action": 3}
 
@@ -32,8 +32,8 @@ def run(
         str | None, typer.Option("--thread-id", "-t", help="The thread to go on with; else a new one.")
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="Where the server's /threads is.")
-    ] = None,
+        str, typer.Option(envvar="OPENAI_BASE_URL", callback=not_empty, help="Where the server's /threads is.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON, and nothing else.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="One line an event, no colours.")] = False,
     record: Annotated[
@@ -43,7 +43,7 @@ def run(
 ) -> None:
     """Run an assistant once and watch it. The key comes from OPENAI_API_KEY.
 
-    Exits with 0 when the run completed, 3 when it waits for tool outputs, 1 for any other end and for errors.
+    Exits with 0 when the run completed, 3 when it waits for tool outputs, 1 for any other end and for errors; all but the first say why on standard error.
     """
     console = Console()
     said = message if message is not None else _piped()
@@ -56,10 +56,15 @@ def run(
             file = stack.enter_context(_recording_file(record))
             stack.callback(_tell_of_recording, file, record)
         try:
-            outcome = asyncio.run(_run(display, assistant_id, said, thread_id, base_url, file=file))
+            stream = asyncio.run(_run(display, assistant_id, said, thread_id, base_url, file=file))
         except AiorunstreamError as error:
             _end_with(error)
-    raise typer.Exit(_ENDED_WELL.get(outcome or "", 1))
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        if stream.outcome != "completed":
+            reason = "" if stream.run is None else why(stream.run)
+            typer.echo(in_one_line(f"[{stream.outcome}] {reason}"), err=True)
+    raise typer.Exit(_ENDED_WELL.get(stream.outcome or "", 1))
 
 
 async def _run(
@@ -67,23 +72,22 @@ async def _run(
     assistant_id: str,
     message: str | None,
     thread_id: str | None,
-    base_url: str | None,
+    base_url: str,
     *,
     file: RecordingFile | None,
-) -> str | None:
+) -> RunStream:
     async with _opened_client(base_url, file) as client:
         if thread_id is None:
             thread_id = (await client.threads.create(messages=[{"role": "user", "content": message}])).id
         elif message is not None:
             await client.threads.messages.create(thread_id, role="user", content=message)
         call = client.threads.runs.create_stream(thread_id, assistant_id=assistant_id)
-        stream = await (_print_json(call) if display is None else _show(display, call))
-        return stream.outcome
+        return await (_print_json(call) if display is None else _show(display, call))
 
 
 @asynccontextmanager
-async def _opened_client(base_url: str | None, file: RecordingFile | None) -> AsyncGenerator[AsyncClient]:
-    if file is None or base_url is None:
+async def _opened_client(base_url: str, file: RecordingFile | None) -> AsyncGenerator[AsyncClient]:
+    if file is None:
         async with AsyncClient(base_url=base_url) as client:
             yield client
         return
@@ -97,7 +101,7 @@ async def _opened_client(base_url: str | None, file: RecordingFile | None) -> As
 
 async def _show(display: RunDisplay, call: StreamCall[RunStream]) -> RunStream:
     stream = await display.run(call)
-    display.summary(stream)
+    display.summary()
     return stream
 
 
@@ -119,8 +123,7 @@ def _recording_file(path: Path) -> RecordingFile:
     except FileExistsError:
         raise typer.BadParameter(f"{path} exists, and is not written over", param_hint="'--record'") from None
     except OSError as error:
-        said = os.strerror(error.errno) if error.errno else str(error)
-        raise typer.BadParameter(f"{path}: {said}", param_hint="'--record'") from None
+        raise typer.BadParameter(f"{path}: {of_the_system(error)}", param_hint="'--record'") from None
 
 
 def _tell_of_recording(file: RecordingFile, path: Path) -> None:

@@ -1,7 +1,6 @@
 """`aiorunstream serve`: the embedded server, until it is told to stop."""
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -9,14 +8,21 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigurationError
+from ..params import AssistantCreateParams
 from ..recording import Recording
 from ..server import AssistantsServer
 from ..server._dialects import DialectName
 from ..server._replay import ReplayServer
-from ._decode import read_file
+from ._decode import no_stream, read_file
+from ._options import refuse
+from ._show import harmless, of_the_system
+
+ASSISTANT_ID = "asst_1"
+"""Is there from the start, so that what the documentation shows can be typed."""
 
 
 def serve(
+    context: typer.Context,
     *,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8787,
@@ -35,7 +41,14 @@ def serve(
         float, typer.Option(min=0.01, max=1_000_000, help="With --replay: so many times as fast as it was recorded.")
     ] = 1.0,
 ) -> None:
-    """Serve the protocol from memory, for programs under development and tests. Ctrl-C stops it."""
+    """Serve the protocol from memory, for programs under development and tests. Ctrl-C stops it.
+
+    There is one assistant already: asst_1.
+    """
+    if replay is None:
+        refuse(context, "speed", problem="is for --replay")
+    else:
+        refuse(context, "delay", problem="cannot be used with --replay: --speed says how fast it goes")
     try:
         if replay is None:
             server = AssistantsServer(
@@ -55,7 +68,7 @@ def serve(
     except ConfigurationError as error:
         raise typer.BadParameter(str(error).replace("allow_remote=True", "--allow-remote")) from None
     except OSError as error:
-        typer.echo(f"cannot listen at {host}:{port}: {os.strerror(error.errno) if error.errno else error}", err=True)
+        typer.echo(f"cannot listen at {host}:{port}: {of_the_system(error)}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -65,6 +78,7 @@ async def _serve(server: AssistantsServer) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with server:
+        server.store.create_assistant(AssistantCreateParams(model="any", name="Parrot"), id=ASSISTANT_ID)
         typer.echo(server.base_url)
         await stop.wait()
     typer.echo("stopped", err=True)
@@ -72,6 +86,9 @@ async def _serve(server: AssistantsServer) -> None:
 
 def _recording(path: Path) -> Recording:
     recording = read_file(path)
+    if (told := no_stream(recording)) is not None:
+        typer.echo(harmless(f"{path}: {told}"), err=True)
+        raise typer.Exit(1)
     if recording.problem is not None:
         typer.echo(f"{path}: {recording.problem}", err=True)
         if not recording.pieces:

@@ -1,5 +1,6 @@
 """A run as people like to watch it: its events as they come, its text as it grows, and the figures at the end."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Generator
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from ..errors import AiorunstreamError
 from ..events import RunEvent, ThreadMessageDelta, ThreadRunStepDelta, UnknownEvent
-from ..models import Message, Run, RunStep, ToolCallsDeltaObject, Usage
+from ..models import Message, RequiredActionFunctionToolCall, Run, RunStep, ToolCallsDeltaObject, Usage
 from ..stream import RunStream, StreamCall
 
 _COLOURS = {"thread.run.step": "blue", "thread.run": "magenta", "thread.message": "green", "thread": "cyan"}
@@ -41,7 +42,8 @@ class RunDisplay:
         self._events = 0
         self._before = 0.0  # seconds that earlier streams took
         self._kinds: Counter[str] = Counter()
-        self._usage: Usage | None = None
+        self._usages: dict[str, Usage] = {}  # of each run, as it was last told
+        self._outcomes: dict[str, str] = {}  # of each run
         self._first_event: float | None = None
         self._first_text: float | None = None
         self._last = 0.0
@@ -55,6 +57,7 @@ class RunDisplay:
                     self.event(event)
         self._before += self._last
         self._last = 0.0
+        self._outcomes[stream.run_id or "unknown"] = stream.outcome or "unknown"
         return stream
 
     @contextmanager
@@ -78,26 +81,30 @@ class RunDisplay:
         if isinstance(event, ThreadMessageDelta):
             self._grow(event.data.text)
         elif not isinstance(event, UnknownEvent) and isinstance(event.data, Run):
-            self._usage = event.data.usage or self._usage
+            self._count(event.data)
         if self._plain:
             self._line(event)
         elif not isinstance(event, ThreadMessageDelta):
             self._coloured_line(event)
 
-    def summary(self, stream: RunStream) -> None:
-        """Shows how the run ended, and its figures."""
+    def summary(self) -> None:
+        """Shows how the runs ended, and the figures of all of them."""
+        several = len(self._outcomes) > 1
+        which = " (of the first run)" if several else ""
         rows = [
-            ("outcome", stream.outcome or "unknown"),
-            ("run", stream.run_id or "unknown"),
+            ("outcome", ", ".join(dict.fromkeys(self._outcomes.values()))),
+            ("runs", str(len(self._outcomes))) if several else ("run", next(iter(self._outcomes), "unknown")),
             ("events", f"{self._events} ({len(self._kinds)} kinds)"),
             ("text", f"{self._characters} characters in {self._kinds['thread.message.delta']} deltas"),
-            ("time to first event", _milliseconds(self._first_event)),
-            ("time to first text", _milliseconds(self._first_text)),
+            ("time to first event", _milliseconds(self._first_event) + which),
+            ("time to first text", _milliseconds(self._first_text) + which),
             ("streaming", _milliseconds(self._before)),
             ("events per second", f"{self._events / self._before:,.0f}" if self._before else "-"),
         ]
-        if self._usage is not None:
-            rows.append(("tokens", f"{self._usage.prompt_tokens} in, {self._usage.completion_tokens} out"))
+        if self._usages:
+            asked = sum(usage.prompt_tokens for usage in self._usages.values())
+            answered = sum(usage.completion_tokens for usage in self._usages.values())
+            rows.append(("tokens", f"{asked} in, {answered} out"))
         if self._plain:
             self._print("")
             for name, value in rows:
@@ -108,6 +115,10 @@ class RunDisplay:
         for name, value in rows:
             table.add_row(f"[dim]{name}[/dim]", escape(value))
         self._console.print(table)
+
+    def _count(self, run: Run) -> None:
+        if run.usage is not None:
+            self._usages[run.id] = run.usage
 
     def _grow(self, text: str) -> None:
         if text and self._first_text is None:
@@ -150,6 +161,25 @@ def about(event: RunEvent) -> str:
     if isinstance(data, (RunStep, Message)):
         return f"{data.id} {data.status or ''}"
     return getattr(data, "id", "") or getattr(data, "message", "")
+
+
+def why(run: Run) -> str:
+    """Why a run that has stopped is not completed, as far as the server says."""
+    if run.last_error is not None:
+        return ": ".join(part for part in (run.last_error.code, run.last_error.message) if part)
+    if run.incomplete_details is not None and run.incomplete_details.reason:
+        return run.incomplete_details.reason
+    names = [call.function.name for call in run.tool_calls if isinstance(call, RequiredActionFunctionToolCall)]
+    if names:
+        return f"it waits for the output of {', '.join(names)}"
+    return "the server does not say why" if run.status in ("failed", "incomplete") else ""
+
+
+def of_the_system(error: OSError) -> str:
+    """What went wrong, in the system's words alone: asyncio puts its own around them."""
+    if error.errno is None or error.errno <= 0:  # names that cannot be found have numbers of their own
+        return str(error.strerror or error)
+    return os.strerror(error.errno)
 
 
 def in_a_line(error: AiorunstreamError) -> str:

@@ -1,13 +1,14 @@
 """`aiorunstream demo --web`: the chat of `docs/examples/chat` in a browser, with an embedded server behind it."""
 
 import importlib.util
-import os
 import signal
 import socket
 from pathlib import Path
 from types import FrameType, ModuleType
 
 import typer
+
+from ._show import of_the_system
 
 HOST = "127.0.0.1"
 _HERE = Path(__file__).resolve()
@@ -35,7 +36,7 @@ def serve_chat(port: int) -> None:
     try:
         listening = socket.create_server((HOST, port))
     except OSError as error:
-        typer.echo(f"cannot listen at {HOST}:{port}: {os.strerror(error.errno) if error.errno else error}", err=True)
+        typer.echo(f"cannot listen at {HOST}:{port}: {of_the_system(error)}", err=True)
         raise typer.Exit(1) from None
     with listening:
         typer.echo(f"The chat is at http://{HOST}:{listening.getsockname()[1]}/ until Ctrl-C.")
