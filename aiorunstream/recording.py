@@ -22,6 +22,8 @@ from typing import Literal
 
 import msgspec
 
+from .decode import UNDECODABLE
+
 FORMAT = 1
 KEPT_HEADERS = (
     "content-type",
@@ -183,7 +185,7 @@ def read_recording(data: bytes) -> Recording:
         return Recording(None, tuple(_by_line(body)), None, answered=answered)
     try:
         head = msgspec.json.decode(first, type=Head)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         return Recording(None, (), None, f"line 1 (byte 0) is not the first line of a recording: {error}")
     if head.recording != FORMAT:
         return Recording(head, (), None, f"line 1 (byte 0): this is format {head.recording}, and not {FORMAT}")
@@ -217,7 +219,7 @@ def _read_line(line: bytes) -> Piece | End | str:
     """What a line holds, or what is wrong with it."""
     try:
         found = msgspec.json.decode(line, type=_Line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         return f"cannot be read: {error}"
     if not 0 <= found.ms < float("inf"):
         return "has a time that is none"

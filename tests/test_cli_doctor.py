@@ -9,7 +9,7 @@ import anyio.to_thread
 import msgspec
 import pytest
 from dialects import DIALECTS
-from raw_server import RawServer, answer, answering, in_thread
+from raw_server import RawServer, answer, answering, head, in_thread
 from test_cli import command, environment
 from typer.testing import CliRunner, Result
 
@@ -21,7 +21,7 @@ from aiorunstream.cli._doctor_checks import Doctor
 from aiorunstream.cli._doctor_report import ROUTES, Report, Route
 from aiorunstream.operations import OPERATIONS
 from aiorunstream.options import Timeouts
-from aiorunstream.server import AssistantsServer, Fault
+from aiorunstream.server import AssistantsServer, Fault, Pause, ScriptedEngine
 from aiorunstream.server._dialects import DialectName
 
 KEY = "sk-that-must-not-be-seen"
@@ -226,6 +226,37 @@ async def test_a_server_of_something_else_is_told_as_such() -> None:
         report = await look(server.base_url)
 
     assert report.problem == "nothing of the protocol is at this address"  # there is a /v1
+
+
+PAGE = head(200, {"Content-Type": "text/html", "Content-Length": "15"}) + b"<html>hi</html>"
+ELSEWHERE = head(302, {"Location": "/login", "Content-Length": "0"})
+
+
+@pytest.mark.parametrize(("said", "words"), [
+    (PAGE, "text/html"),
+    (ELSEWHERE, "302"),
+    (answer(200, []), "not the object it should be"),
+    (answer(429, {"error": {"message": "slow down"}}), "slow down"),
+], ids=["a page", "a redirect", "a list", "busy"])  # fmt: skip
+async def test_what_answers_everything_in_one_way_has_no_routes_for_it(said: bytes, words: str) -> None:
+    async with RawServer(answering(*[said] * 20)) as server:
+        report = await look(server.base_url)
+
+    assert report.problem is not None
+    assert words in report.problem
+    assert {route.verdict for route in report.routes.values()} == {"fails", "not asked"}
+    assert not any("ResponsesBackend" in line for line in report.advice)
+    assert (report.left_behind == []) == (said != answer(200, []))
+
+
+async def test_a_stream_that_the_time_runs_out_in_is_told_as_far_as_it_came() -> None:
+    async with AssistantsServer(engine=ScriptedEngine([["a", Pause(30)]])) as server:
+        report = await look(server.base_url, seconds=1.0)
+
+    assert report.streamed is not None
+    assert report.streamed.events > 0
+    assert report.streamed.problem == "the run had not stopped when the time was over"
+    assert report.left_behind == []
 
 
 async def test_the_exit_code_says_what_works_and_json_says_it_all() -> None:

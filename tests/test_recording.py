@@ -209,3 +209,11 @@ def _fed(protocol: RunProtocol, data: bytes) -> list[RunEvent]:
     while (event := protocol.next_event()) is not None:
         events.append(event)
     return events
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b'{"recording": 1, "status": 200, "headers": {}}\n'], ids=["first line", "later"]
+)
+def test_what_is_nested_too_deep_is_a_problem_too(before: bytes) -> None:
+    found = read_recording(before + b'{"recording": 1, "x": ' + b"[" * 100_000)
+    assert found.problem is not None

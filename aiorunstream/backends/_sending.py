@@ -113,7 +113,8 @@ class Sender:
             raise self._status_error(call, body, await self._read_some(body), redact)
         found = _answers.result(call, await self._read_all(call, body), max_depth=self.settings.limits.max_depth)
         if found is None:
-            has = f", with {redact(_answers.content_of(body.headers))}" if _answers.is_encoded(body.headers) else ""
+            is_plain = _answers.is_json(body.headers) and not _answers.is_encoded(body.headers)
+            has = "" if is_plain else f", with {redact(_answers.content_of(body.headers))}"
             raise _unusable(call, body, f"is not the object it should be{has}")
         return Answer(found, body.status, body.headers)
 

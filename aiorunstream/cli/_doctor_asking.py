@@ -15,6 +15,9 @@ from ._show import in_a_line
 LAST_SECONDS = 5.0
 """How long taking things away may take, whatever has happened before."""
 
+NO_ROUTE = (404, 405, 501)
+"""Statuses of what is not there."""
+
 LIST_MODELS = Operation[JSONObject](name="list_models", method="GET", path="/models", result=JSONObject)
 _REMOVED_BY: Mapping[str, Operation[Any]] = {
     "create_assistant": DELETE_ASSISTANT,
@@ -49,9 +52,9 @@ class Asking:
         try:
             answer = await self._backend.call(make_call(operation, ids, body=body))
         except APIStatusError as error:
-            self.note(operation.name, error.status_code)
-            if error.status_code < 300:  # done, and told in a way that cannot be read
-                self._may_be_left(operation)
+            self.note(operation.name, error.status_code, is_read=False)
+            if error.status_code < 300 and "json" in error.headers.get("content-type", ""):
+                self._may_be_left(operation)  # done, and told in a way that cannot be read
             return None
         except AiorunstreamError as error:  # also an id of the server's that no path can hold
             self.note(operation.name, None)
@@ -80,10 +83,10 @@ class Asking:
             self._made.append((_REMOVED_BY[operation.name], id))
         return made
 
-    def note(self, name: str, status: int | None) -> None:
-        """Notes what an operation was answered with; None is nothing."""
+    def note(self, name: str, status: int | None, *, is_read: bool = True) -> None:
+        """Notes what an operation was answered with, None being nothing; and whether that could be read as its answer."""
         if name in self._report.routes:
-            self._report.routes[name] = Route(_verdict(status), status)
+            self._report.routes[name] = Route(_verdict(status, is_read=is_read), status)
 
     def _may_be_left(self, operation: Operation[Any]) -> None:
         if operation.name in _REMOVED_BY:
@@ -101,7 +104,7 @@ class Asking:
                     await self._remove(*self._made[-1])
                     self._made.pop()
         except TimeoutError:
-            self._report.left_behind += [f"{id}: there was no time" for _, id in self._made]
+            self._report.left_behind += [f"{id:.80}: there was no time" for _, id in self._made]
 
     async def _remove(self, removal: Operation[Any], id: str) -> None:
         status: int | None = None
@@ -109,28 +112,29 @@ class Asking:
             status = (await self._backend.call(make_call(removal, {removal.path_ids[0]: id}))).status_code
         except APIStatusError as error:
             status = error.status_code
-            if status in (404, 405, 501):
-                self._report.left_behind.append(f"{id}: the server has no route to delete it")
+            if status in NO_ROUTE:
+                self._report.left_behind.append(f"{id:.80}: the server has no route to delete it")
             elif status >= 300:
-                self._report.left_behind.append(f"{id}: {in_a_line(error)}")
+                self._report.left_behind.append(f"{id:.80}: {in_a_line(error)}")
         except AiorunstreamError as error:
-            self._report.left_behind.append(f"{id}: {in_a_line(error)}")
+            self._report.left_behind.append(f"{id:.80}: {in_a_line(error)}")
         self.note(removal.name, status)
 
 
 def _id_of(made: object) -> str | None:
     if isinstance(made, Run):
-        return made.thread_id
+        return made.thread_id or None
     id: object = cast("JSONObject", made).get("id") if isinstance(made, dict) else getattr(made, "id", None)
     return id if isinstance(id, str) and id else None
 
 
-def _verdict(status: int | None) -> Verdict:
+def _verdict(status: int | None, *, is_read: bool) -> Verdict:
     """What a status says of a route. That a request is refused for what it holds says that the route is there."""
     if status is None:
         return "silent"
-    if status in (404, 405, 501):
+    if status in NO_ROUTE:
         return "no"
     if status in (401, 403):
         return "refused"
-    return "fails" if status >= 500 else "yes"
+    # A page, or a way to one, is what other sites answer with to everything.
+    return "fails" if status >= 500 or status == 429 or (status < 400 and not is_read) else "yes"

@@ -29,7 +29,7 @@ from ..options import Timeouts
 from ..recording import read_recording
 from ..responses_operations import CREATE_CONVERSATION, CREATE_RESPONSE
 from ..retry import RetryPolicy
-from ._doctor_asking import LIST_MODELS, Asking
+from ._doctor_asking import LIST_MODELS, NO_ROUTE, Asking
 from ._doctor_report import ROUTES, Report, Route, Streamed
 from ._doctor_seen import seen_in
 from ._record import RecordingBackend
@@ -66,6 +66,7 @@ class Doctor:
         self._seconds = seconds
         self.report = Report(base_url=base_url, routes=dict.fromkeys(ROUTES, Route()), left_behind=[])
         self._asking = Asking(self._backend, self.report)
+        self._said: str | None = None  # what the server said instead of listing assistants
 
     async def look(self) -> Report:
         """Finds out what it can, and takes away what it has made. A cancel does the second all the same."""
@@ -110,14 +111,18 @@ class Doctor:
             status, headers = answer.status_code, answer.headers
         except APIStatusError as error:
             status, headers = error.status_code, error.headers
-            if status == 401:
-                self.report.problem = in_a_line(error)
+            self._asking.note(LIST_ASSISTANTS.name, status, is_read=False)
+            if status not in NO_ROUTE:
+                self._said = in_a_line(error)
         except APIError as error:
             self._asking.note(LIST_ASSISTANTS.name, None)
             self.report.problem = in_a_line(error)
             return False
-        self._asking.note(LIST_ASSISTANTS.name, status)
+        else:
+            self._asking.note(LIST_ASSISTANTS.name, status)
         self.report.server = headers.get("server")
+        if status == 401:
+            self.report.problem = self._said
         return status != 401
 
     async def _make_assistant(self) -> str | None:
@@ -127,6 +132,8 @@ class Doctor:
         if isinstance(made, Assistant):
             return made.id
         self.report.problem = "no assistant could be made: name one with --assistant, or its model with --model"
+        if self._said is not None:
+            self.report.problem = f"no assistant could be made, and none listed: {self._said}"
         return None
 
     async def _first_model(self) -> str | None:
@@ -160,9 +167,13 @@ class Doctor:
             if self.report.routes["create_run"].status is None:
                 asking.note("create_run", None)
             problem = in_a_line(error)
-        body = await self._recorded_bytes()
-        self.report.seen = seen_in(body) if body else None
-        self.report.streamed = Streamed(outcome, len(names), len(set(names)), len(body), first, problem)
+        except asyncio.CancelledError:
+            problem = "the run had not stopped when the time was over"
+            raise
+        finally:
+            body = await self._recorded_bytes()
+            self.report.seen = seen_in(body) if body else None
+            self.report.streamed = Streamed(outcome, len(names), len(set(names)), len(body), first, problem)
         if run_id is not None:
             await self._ask_about(thread_id, run_id)
 

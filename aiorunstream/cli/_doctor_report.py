@@ -9,7 +9,8 @@ from ._doctor_seen import Seen
 from ._show import harmless
 
 Verdict = Literal["yes", "no", "refused", "fails", "silent", "not asked"]
-"""The route is there; there is none; the key may not use it; it answers with a 5xx; with nothing; it could not be tried."""
+"""The route is there; there is none; the key may not use it; it answers with a 5xx, a 429 or what is none of the protocol's;
+with nothing; it could not be tried."""
 
 _GROUPS: Mapping[str, Mapping[str, str]] = {
     "assistants": {"list_assistants": "list", "create_assistant": "create", "delete_assistant": "delete"},
