@@ -2,11 +2,13 @@
 
 OpenAI's is flat inside a stream and wrapped in `{"error": ...}` outside; LiteLLM wraps both; FastAPI says `detail`, as text or
 as a list of what did not validate; OAuth puts a code under `error` and words under `error_description`; gateways write
-text. Nothing here fails: an error that cannot be read is still an error.
+text. Nothing here fails: an error that cannot be read is still an error. What becomes an exception has lost its secrets.
 """
 
+from collections.abc import Callable
 from typing import cast
 
+from .errors import RunStreamError
 from .models import ErrorObject
 from .plain_json import as_object
 
@@ -29,6 +31,23 @@ def read_complaint(value: object) -> ErrorObject:
     if isinstance(value, list):
         return ErrorObject(message="; ".join(_validation(item) for item in cast("list[object]", value)))
     return ErrorObject(message=_text(value) or "")
+
+
+def redacted(error: ErrorObject, redact: Callable[[str], str]) -> ErrorObject:
+    """The same without secrets. It is done after parsing: JSON can spell a key in ways that its text does not show."""
+    return ErrorObject(
+        message=redact(error.message),
+        type=None if error.type is None else redact(error.type),
+        code=redact(error.code) if isinstance(error.code, str) else error.code,
+        param=None if error.param is None else redact(error.param),
+    )
+
+
+def server_said(error: ErrorObject, redact: Callable[[str], str]) -> RunStreamError:
+    """The exception for a server's error event."""
+    said = redacted(error, redact)
+    words = said.message or "the server sent an error event"
+    return RunStreamError(words, code=said.code, param=said.param, type=said.type)
 
 
 def is_flat(value: object) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from .events import REGISTRY, AssistantStreamEvent, RunEvent
-from .models import STOPPING_RUN_STATUSES, Run, Thread
+from .events import REGISTRY, AssistantStreamEvent, Entry, RunEvent
+from .models import Run, Thread
 from .protocol import Frame
 
 
@@ -49,16 +49,15 @@ class EventList:
         if isinstance(event.data, Thread):
             self.thread_id = event.data.id
         elif isinstance(event.data, Run):
-            self._follow(event.data, REGISTRY[event.event].stops)
+            self._follow(event.data, REGISTRY[event.event])
         return event
 
     def frame_of(self, event: RunEvent) -> Frame:
         """The event that was just returned, as a name and bytes."""
         return Frame(event.event, msgspec.json.encode(event.data))
 
-    def _follow(self, run: Run, stops: str | None) -> None:
+    def _follow(self, run: Run, entry: Entry) -> None:
         self.run = run
         self.run_id = run.id
         self.thread_id = run.thread_id or self.thread_id
-        if stops is not None:
-            self.outcome = run.status if run.status in STOPPING_RUN_STATUSES else stops
+        self.outcome = entry.outcome(run.status)

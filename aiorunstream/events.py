@@ -273,6 +273,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     tells: bool
     stops: str | None
 
+    def outcome(self, status: str | None) -> str | None:
+        """What the run has stopped with, where the event stops it, and the run in it says that status.
+
+        open-assistant-api names an event "completed" whose run says "requires_action": the run is right.
+        """
+        return self.stops and (status if status in STOPPING_RUN_STATUSES else self.stops)
+
     def around(self, data: object) -> AssistantStreamEvent:
         """The event around a payload that is already of the right type."""
         return self.cls(data)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

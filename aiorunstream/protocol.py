@@ -16,15 +16,16 @@ import contextlib
 import copy
 from collections import deque
 from collections.abc import Callable
-from typing import Literal, Never
+from typing import Literal, Never, Protocol
 
 import msgspec
 
+from .complaint import server_said
 from .decode import UNDECODABLE, UNNAMED, decode, is_utf8, run_facts
 from .depth import is_deeper
-from .errors import EventTooDeepError, RunStreamError, StreamError, StreamProtocolError, StreamTruncatedError
+from .errors import EventTooDeepError, StreamError, StreamProtocolError, StreamTruncatedError
 from .events import EVENT_LINES, FAST, REGISTRY, Entry, ErrorEvent, RunEvent, UnknownEvent
-from .models import STOPPING_RUN_STATUSES, Message, Run, Thread, Usage
+from .models import Message, Run, Thread, Usage
 from .plain_json import NotJSONError
 from .spent import add_usage, told_usage
 from .sse import MAX_EVENT_BYTES, SSEDecoder, SSESeries, encode
@@ -157,7 +158,7 @@ class RunProtocol:
         self._taken += 1
         self._wires = [payload]
         if entry.tells:
-            data = self._follow(data, entry.stops)
+            data = self._follow(data, entry)
         return entry.cls(data)  # type: ignore[arg-type]  # the entry's own payload
 
     def next_frame(self) -> Frame | None:
@@ -214,7 +215,7 @@ class RunProtocol:
             self.done_seen = True
             self._fail(_truncated(done_seen=True))
         if isinstance(event, ErrorEvent) and not self._yield_errors:
-            self._fail(self._server_said(event))
+            self._fail(server_said(event.data, self._redact))
         self.last_event = decoded.name
         self._taken += 1
         self._wires = [] if decoded.wire is None else [decoded.wire]
@@ -225,10 +226,11 @@ class RunProtocol:
             if name.startswith("thread.run.") and not name.startswith("thread.run.step."):
                 self._follow_unknown(name, event)
             return event
-        data = self._follow(event.data, REGISTRY[name].stops)
-        return event if data is event.data else REGISTRY[name].around(data)
+        entry = REGISTRY[name]
+        data = self._follow(event.data, entry)
+        return event if data is event.data else entry.around(data)
 
-    def _follow(self, data: object, stops: str | None) -> object:
+    def _follow(self, data: object, entry: Entry) -> object:
         """Keeps the facts of an event; returns its payload, with what its run has spent where only messages told it."""
         if isinstance(data, Thread):
             self.thread_id = data.id
@@ -236,8 +238,8 @@ class RunProtocol:
             if (usage := told_usage(data)) is not None:
                 self._told_usage = add_usage(self._told_usage, usage)
         elif isinstance(data, Run):
-            if stops is not None:
-                self._stop(data.status, stops)
+            if entry.stops is not None:
+                self._stop(entry.outcome(data.status))
                 if data.usage is None and self._told_usage is not None:
                     data = msgspec.structs.replace(data, usage=self._told_usage)
                     self._wires = []
@@ -251,20 +253,20 @@ class RunProtocol:
         run_id, status = run_facts(event)
         self.run_id = run_id or self.run_id
         entry = REGISTRY.get(name)
-        if entry is not None and entry.stops is not None:
-            self._stop(status, entry.stops)
+        if entry is not None:
+            self._stop(entry.outcome(status))
 
-    def _stop(self, status: str | None, named: str) -> None:
-        # open-assistant-api names an event "completed" whose run says "requires_action": the run is right.
-        self.outcome = status if status in STOPPING_RUN_STATUSES else named
-        self._waiting.clear()
+    def _stop(self, outcome: str | None) -> None:
+        if outcome is not None:
+            self.outcome = outcome
+            self._waiting.clear()
 
     def _at_the_end(self) -> None:
         """Raises whatever is due once every message has been handed out."""
         if self.outcome is not None:
             return
         if self._failure is not None:
-            raise self._told(self._failure)
+            raise told(self._failure, self)
         if self._sse.failed:
             self._fail(self._sse.failure())
         if self._ended:
@@ -274,29 +276,35 @@ class RunProtocol:
         self._failure = failure
         self._is_over = True
         self._waiting.clear()
-        raise self._told(failure)
+        raise told(failure, self)
 
     def _says(self, name: str, what: str) -> str:
         return f"the payload of {self._redact(name)[:64]!r} {what}"
 
-    def _server_said(self, event: ErrorEvent) -> RunStreamError:
-        error, clean = event.data, self._redact
-        return RunStreamError(
-            clean(error.message) or "the server sent an error event",
-            code=clean(error.code) if isinstance(error.code, str) else error.code,
-            param=None if error.param is None else clean(error.param),
-            type=None if error.type is None else clean(error.type),
-        )
 
-    def _told(self, failure: StreamError) -> StreamError:
-        """A fresh copy, so that its traceback does not grow, that knows what is known here."""
-        told = copy.copy(failure)
-        told.thread_id = self.thread_id
-        told.run_id = self.run_id
-        told.run_status = None if self.run is None else self.run.status
-        told.last_event = self.last_event
-        told.events_seen = self.events_seen
-        return told
+class Known(Protocol):
+    """What is known of a run while it streams."""
+
+    thread_id: str | None
+    run_id: str | None
+    run: Run | None
+    last_event: str | None
+
+    @property
+    def events_seen(self) -> int:
+        """How many events were handed out."""
+        ...
+
+
+def told(failure: StreamError, known: Known) -> StreamError:
+    """A fresh copy of a failure, so that its traceback does not grow, that knows what is known."""
+    error = copy.copy(failure)
+    error.thread_id = known.thread_id
+    error.run_id = known.run_id
+    error.run_status = None if known.run is None else known.run.status
+    error.last_event = known.last_event
+    error.events_seen = known.events_seen
+    return error
 
 
 def _truncated(*, done_seen: bool) -> StreamTruncatedError:

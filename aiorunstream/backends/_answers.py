@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ..complaint import read_complaint
+from ..complaint import read_complaint, redacted
 from ..depth import is_deeper
 from ..errors import (
     APIStatusError,
@@ -62,7 +62,7 @@ def status_error(
     """The exception for an answer that is not the one asked for."""
     as_sent = error_object(body)  # what it means must not go by what the key happens to be
     kind = _class_of(status, as_sent, host, call.operation.path)
-    said = _without_secrets(as_sent, redact)
+    said = redacted(as_sent, redact)
     message = f"{status} {_phrase(status)} from {call.operation.name}"
     if kind is EndpointRetiredError:
         message += (
@@ -86,16 +86,6 @@ def status_error(
     if isinstance(error, ThreadBusyError) and (found := _BUSY_RUN.search(as_sent.message)):
         error.run_id = found[1] or found[2]
     return error
-
-
-def _without_secrets(said: ErrorObject, redact: Callable[[str], str]) -> ErrorObject:
-    # Once more after parsing: JSON can spell a key in ways that its text does not show.
-    return ErrorObject(
-        message=redact(said.message),
-        type=None if said.type is None else redact(said.type),
-        code=redact(said.code) if isinstance(said.code, str) else said.code,
-        param=None if said.param is None else redact(said.param),
-    )
 
 
 def _class_of(status: int, said: ErrorObject, host: str, path: str) -> type[APIStatusError]:

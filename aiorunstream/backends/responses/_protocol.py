@@ -4,7 +4,6 @@ It has the methods of `RunProtocol`, and keeps the same promises: messages are s
 asked for, so an error is raised when its turn comes; an error is final; nothing comes after the run's stop.
 """
 
-import copy
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -12,15 +11,15 @@ from typing import Never
 
 import msgspec
 
-from ...complaint import read_complaint
+from ...complaint import read_complaint, server_said
 from ...decode import UNNAMED
 from ...depth import is_deeper
-from ...errors import EventTooDeepError, RunStreamError, StreamError, StreamProtocolError, StreamTruncatedError
+from ...errors import EventTooDeepError, StreamError, StreamProtocolError, StreamTruncatedError
 from ...events import REGISTRY, ErrorEvent, RunEvent, UnknownEvent
 from ...models import STOPPING_RUN_STATUSES, ErrorObject, JSONObject, Run
 from ...options import Limits
 from ...plain_json import NotJSONError, as_object, parse
-from ...protocol import Frame, OnErrorEvent
+from ...protocol import Frame, OnErrorEvent, told
 from ...sse import SSEDecoder, SSEMessage
 from ._json import text_of
 from ._run import BridgedRun
@@ -132,7 +131,7 @@ class ResponsesProtocol:
             if self._ready:
                 return self._handed_out(self._ready.popleft())
             if self._failure is not None:
-                raise self._told(self._failure)
+                raise told(self._failure, self)
             if self._waiting:
                 self._hear(self._waiting.popleft().data)
             elif self._sse.failed:
@@ -154,9 +153,7 @@ class ResponsesProtocol:
             return event
         if isinstance(event.data, Run):
             self.run = event.data
-            stops = REGISTRY[event.event].stops
-            if stops is not None:
-                self.outcome = event.data.status if event.data.status in STOPPING_RUN_STATUSES else stops
+            self.outcome = REGISTRY[event.event].outcome(event.data.status)
         return event
 
     # -- messages ------------------------------------------------------------------------------------------------------
@@ -216,26 +213,10 @@ class ResponsesProtocol:
         # What was to be told before it is told; that the run has failed, the error says.
         before = next((place for place, event in enumerate(events) if isinstance(event, ErrorEvent)), len(events))
         self._ready.extend(events[:before])
-        clean = self._redact
-        self._failure = RunStreamError(
-            clean(error.message) or "the server sent an error event",
-            code=clean(error.code) if isinstance(error.code, str) else error.code,
-            param=None if error.param is None else clean(error.param),
-            type=None if error.type is None else clean(error.type),
-        )
+        self._failure = server_said(error, self._redact)
         self._waiting.clear()
 
     def _fail(self, failure: StreamError) -> Never:
         self._failure = failure
         self._waiting.clear()
-        raise self._told(failure)
-
-    def _told(self, failure: StreamError) -> StreamError:
-        """A fresh copy, so that its traceback does not grow, that knows what is known here."""
-        told = copy.copy(failure)
-        told.thread_id = self.thread_id
-        told.run_id = self.run_id
-        told.run_status = None if self.run is None else self.run.status
-        told.last_event = self.last_event
-        told.events_seen = self.events_seen
-        return told
+        raise told(failure, self)

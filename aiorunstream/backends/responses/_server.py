@@ -1,5 +1,7 @@
 """The server of `/responses` as the bridge asks it: conversations with their items, and responses."""
 
+import logging
+
 import msgspec
 
 from ..._log import log
@@ -139,4 +141,4 @@ class Server:
         try:
             await self._sender.call(make_call(DELETE_CONVERSATION_ITEM, ids, options=options))
         except NotFoundError:
-            log(10, "the server has no such item", item_id=item_id)
+            log(logging.DEBUG, "the server has no such item", item_id=item_id)

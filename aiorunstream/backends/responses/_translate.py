@@ -19,11 +19,10 @@ from ._live import LiveItem
 from ._live_calls import NativeItem
 from ._live_message import is_shown
 from ._said import Finish, Said
-from ._table import TABLE
+from ._table import is_passed_on
 
 _BEGINNINGS = ("response.created", "response.queued", "response.in_progress")
 _STATUSES = ("completed", "incomplete", "failed", "cancelled")
-_KEPT_CODES = ("server_error", "rate_limit_exceeded", "invalid_prompt")
 
 
 class Translator:
@@ -70,7 +69,7 @@ class Translator:
         if type.removeprefix("response.") in _STATUSES or (response and status in _STATUSES):
             return self._end(status if status in _STATUSES else type.removeprefix("response."), response)
         self.is_begun = True
-        if TABLE.get(type, ("passed", ""))[0] == "passed" or type == "error":
+        if is_passed_on(type) or type == "error":
             return []
         if not is_shown(object_of(event, "part")):
             return []  # before an item is made for it: the message that such a part is of may never come
