@@ -36,6 +36,8 @@ from .params import (
 T = TypeVar("T")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PAGING = ("limit", "order", "after", "before")
+SEARCH_CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
+"""The one word `include` knows: shows what file searches have found."""
 
 
 class Operation(msgspec.Struct, Generic[T], frozen=True, kw_only=True):

@@ -44,12 +44,10 @@ from .items import (
 from .models import JSONObject, Usage
 from .responses_items import CodeItem, FunctionCallItem, MessageItem, OutputItem, SearchItem, Told, event
 from .responses_native import NativeItem
+from .responses_operations import CODE_OUTPUTS, SEARCH_RESULTS
 from .spent import add_usage
 
 ResponseStatus = Literal["queued", "in_progress", "completed", "failed", "cancelled", "incomplete"]
-
-CODE_OUTPUTS = "code_interpreter_call.outputs"
-SEARCH_RESULTS = "file_search_call.results"
 
 _PREFIXES: Mapping[type[object], str] = {CallTool: "call", RunCode: "ci", SearchFiles: "fs", AskApproval: "mcpr"}
 

@@ -15,6 +15,10 @@ _ITEMS = _CONVERSATION + "/items"
 _ITEM = _ITEMS + "/{item_id}"
 _PAGING = ("limit", "order", "after", "include")
 
+CODE_OUTPUTS = "code_interpreter_call.outputs"
+SEARCH_RESULTS = "file_search_call.results"
+"""Words of `include`: what code has printed and drawn, and what file searches have found."""
+
 
 def _operation(
     name: str,

@@ -34,7 +34,8 @@ from aiorunstream.items import (
     UseTool,
 )
 from aiorunstream.models import FileSearchResult, FileSearchResultContent, Usage
-from aiorunstream.responses_machine import CODE_OUTPUTS, SEARCH_RESULTS, ResponseMachine
+from aiorunstream.responses_machine import ResponseMachine
+from aiorunstream.responses_operations import CODE_OUTPUTS, SEARCH_RESULTS
 
 ASKED: JSON = {
     "id": "resp_1",

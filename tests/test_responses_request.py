@@ -13,10 +13,11 @@ from test_request_schema import METADATA, WORDS
 
 from aiorunstream.backends.responses._input import message_item, message_of
 from aiorunstream.backends.responses._modes import InputItem, Memory
-from aiorunstream.backends.responses._request import SEARCH_CONTENT, going_on, is_spent, run_body
+from aiorunstream.backends.responses._request import going_on, is_spent, run_body
 from aiorunstream.errors import UnsupportedParameterError
 from aiorunstream.intake import read_messages, read_params, read_run
 from aiorunstream.models import Assistant, Run, TruncationStrategy
+from aiorunstream.operations import SEARCH_CONTENT
 from aiorunstream.params import AssistantCreateParams, MessageCreateParams, RunCreateParams, ThreadCreateAndRunParams
 
 JSON = dict[str, Any]

@@ -10,10 +10,9 @@ import msgspec
 from ..decode import UNDECODABLE, UNNAMED
 from ..errors import EventTooLargeError
 from ..events import REGISTRY
-from ..models import JSONObject
+from ..models import MAX_SECONDS, JSONObject
 from ..sse import SSEDecoder, SSEMessage
 
-_MILLISECONDS = 100_000_000_000
 """A time above this is none in seconds: the year 5138."""
 _KNOWN_FIELDS = (b"event", b"data", b"id", b"retry", b"")
 _PREFIXES = {"thread.run": "run_", "thread.message": "msg_", "thread.run.step": "step_"}
@@ -165,7 +164,7 @@ def _in_times(payload: JSONObject) -> Iterator[str]:
     created = payload.get("created_at")
     if isinstance(created, float):
         yield "fractions"
-    if isinstance(created, (int, float)) and created > _MILLISECONDS:
+    if isinstance(created, (int, float)) and created > MAX_SECONDS:
         yield "milliseconds"
 
 

@@ -8,14 +8,13 @@ from aiohttp import web
 
 from ..depth import is_deeper
 from ..intake import Paging, read_paging, read_params
-from ..operations import Operation
+from ..operations import SEARCH_CONTENT, Operation
 from ..params import Params
 from ._answers import RequestError
 from ._spelling import Spelling
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 MAX_DEPTH = 128
-_INCLUDES = frozenset({"step_details.tool_calls[*].file_search.results[*].content"})
 
 P = TypeVar("P", bound=Params)
 
@@ -65,7 +64,7 @@ def _read_includes(request: web.Request) -> list[str]:
     joined = [value for values in request.query.getall("include", []) for value in values.split(",")]
     found = [*request.query.getall("include[]", []), *joined]
     for value in found:
-        if value not in _INCLUDES:
+        if value != SEARCH_CONTENT:
             raise RequestError(400, f"include[] cannot be {value!r:.80}.", param="include[]")
     return found
 

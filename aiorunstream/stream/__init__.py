@@ -5,6 +5,7 @@ from ._delivered import Delivered
 from ._found import found_stream
 from ._given import ByteStream, EventSource, RunControl
 from ._leaving import LEARN_SECONDS, LEAVE_SECONDS
+from ._no_body import NoBody
 from ._run_stream import FrameIterator, RunStream
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Delivered",
     "EventSource",
     "FrameIterator",
+    "NoBody",
     "RunControl",
     "RunStream",
     "StreamCall",

@@ -8,12 +8,11 @@ import msgspec
 from ...errors import APIStatusError
 from ...intake import Paging, StoreError, read_paging, read_params
 from ...models import ErrorObject, JSONObject
-from ...operations import Call
+from ...operations import SEARCH_CONTENT, Call
 from ...options import RequestOptions
 from ...params import Params
 from .. import _answers
 from ._assistants import plain
-from ._request import SEARCH_CONTENT
 
 P = TypeVar("P", bound=Params)
 

@@ -230,29 +230,3 @@ class BridgedBody:
             await asyncio.sleep(poll_delay(self._resumes, {}))
         log(logging.INFO, "resuming a response's stream", run_id=self._bridged.run.id, after=number)
         return await reopen(id, number)
-
-
-class NoBody:
-    """In the place of a body, where there was nothing to ask a server for."""
-
-    status = 200
-    clean_close: bool | None = True
-
-    def __init__(self) -> None:
-        self.headers: Mapping[str, str] = {}
-
-    async def read(self) -> bytes:
-        """Nothing."""
-        return b""
-
-    def progressed(self) -> None:
-        """Is told nothing."""
-
-    def abort(self) -> None:
-        """Closes nothing."""
-
-    def abandon(self) -> None:
-        """Closes nothing."""
-
-    def release(self) -> None:
-        """Drains nothing."""

@@ -23,12 +23,13 @@ from typing import cast
 from ...errors import UnsupportedParameterError
 from ...intake import given
 from ...models import JSONObject, Run, TruncationStrategy
+from ...operations import SEARCH_CONTENT
 from ...params import AssistantCreateParams, RunCreateParams, ThreadCreateAndRunParams
+from ...responses_operations import CODE_OUTPUTS, SEARCH_RESULTS
 from . import _tools
 
 LEAST_OUTPUT_TOKENS = 16
 """Servers refuse a smaller limit. A run that may spend less, but something, is given so many."""
-SEARCH_CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
 
 RunParams = RunCreateParams | ThreadCreateAndRunParams
 
@@ -127,9 +128,9 @@ def _include(include: Sequence[str], tools: Sequence[JSONObject], *, thinks: boo
     kinds = [tool.get("type") for tool in tools]
     wanted: dict[str, None] = {}
     if "file_search" in kinds:
-        wanted["file_search_call.results"] = None
+        wanted[SEARCH_RESULTS] = None
     if "code_interpreter" in kinds:
-        wanted["code_interpreter_call.outputs"] = None
+        wanted[CODE_OUTPUTS] = None
     if thinks:
         wanted["reasoning.encrypted_content"] = None
     for name in include:

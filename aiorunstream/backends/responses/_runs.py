@@ -9,6 +9,7 @@ import msgspec
 from ...errors import APIError, BadRequestError, NotFoundError, ThreadBusyError
 from ...intake import StoreError, given, invalid, read_messages
 from ...models import JSONObject, Run
+from ...operations import SEARCH_CONTENT
 from ...options import RequestOptions
 from ...outputs import SubmitParams, not_waiting
 from ...params import RunCreateParams
@@ -20,7 +21,7 @@ from ._input import message_item
 from ._keeping import BridgedThread
 from ._machine import BridgedMachine
 from ._modes import InputItem
-from ._request import SEARCH_CONTENT, run_body
+from ._request import run_body
 from ._run import BridgedRun
 from ._server import Server, without_body
 from ._streams import Streams

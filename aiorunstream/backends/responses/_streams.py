@@ -12,9 +12,10 @@ from ...errors import APIError, ClientClosedError
 from ...events import RunEvent
 from ...options import RequestOptions
 from ...protocol import OnErrorEvent
+from ...stream import NoBody
 from ...transport import ResponseBody
 from .._base import Opened
-from ._body import BridgedBody, NoBody, Reopen, Save
+from ._body import BridgedBody, Reopen, Save
 from ._protocol import ResponsesProtocol
 from ._run import BridgedRun
 from ._server import Server, without_body
