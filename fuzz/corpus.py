@@ -107,6 +107,18 @@ _ERRORS = [
     frame("error", {"message": None, "type": 5, "code": 1.5, "param": ["x"]}),
 ]  # fmt: skip
 
+# Events of one name that come together are decoded together.
+_SERIES = [
+    _START + _WORD * 3 + _STOP,
+    *[
+        b"".join(frame("thread.message.delta", payload) for payload in payloads)
+        for payloads in (
+            (b'{"id":"a","delta":', b'{"content":[]}}', b'{"id":"c"} {"id":"d"}'),  # as many values as payloads
+            (b'{"id":"a","x":{}', b',"delta":{}}', b'{"id":"c"} {"id":"d"}'), (b'{"id":"a"}', b"{", b'{"id":"c"}'), (b'{"id":"a"} {"id":"b"}', b'{"id":"c"}'),
+        )
+    ],
+]  # fmt: skip
+
 _UNKNOWN = [
     frame("thread.run.thought", {"id": "run_9", "status": "pondering"}) + _STOP,
     frame("tide.turned", b"plain words") + _STOP,
@@ -135,5 +147,5 @@ _ODDITIES = [
     b"event: \xff\ndata: {}\n\n", b"event: error\r\ndata: a\r\n\r\n", b"event: done\n\n" + _STOP, b"data: [DO", b"",
 ]  # fmt: skip
 
-SEEDS: tuple[bytes, ...] = (*_EVENTS, *_DIALECTS, *_ERRORS, *_UNKNOWN, *_BROKEN, *_ODDITIES)
+SEEDS: tuple[bytes, ...] = (*_EVENTS, *_DIALECTS, *_SERIES, *_ERRORS, *_UNKNOWN, *_BROKEN, *_ODDITIES)
 """All of them."""

@@ -190,3 +190,16 @@ async def test_a_run_whose_status_is_unknown_or_left_out_goes_on_for_all_that_is
     async with streaming(event("thread.run.created", run)) as server, a_client(server) as client:
         await left_after_one(client)
         assert cancels(server) == 1
+
+
+async def test_a_stream_that_broke_before_its_first_event_has_nothing_to_cancel(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its reader has the error; nothing more is read, and nothing is said of a cancel that nobody tried."""
+    caplog.set_level(logging.DEBUG, "aiorunstream")
+    async with streaming(end="rst") as server, a_client(server) as client:
+        with pytest.raises(StreamInterruptedError):
+            async with start(client) as stream:
+                await events_of(stream)
+        assert cancels(server) == 0
+    assert [record.getMessage().partition(" ")[0] for record in caplog.records] == ["stream"] * 2

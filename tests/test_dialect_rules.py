@@ -6,6 +6,7 @@ Those of open-assistant-api are in test_dialect_rules_open_assistant.py.
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import NO_SHARED, SHARED
 from dialect_deltas import JSON, delta, folded
@@ -186,6 +187,14 @@ def test_astras_messages_are_counted_apart_and_parts_of_other_kinds_are_their_ow
 def dashscope(name: str, payload: JSON) -> bytes:
     body = json.dumps({**payload, "request_id": "r-1", "status_code": 200})
     return f"id:7\nevent:{name}\n:HTTP_STATUS/200\nstatus:200\ndata:{body}\n\n".encode()
+
+
+def test_a_part_of_no_type_has_a_place_too() -> None:
+    """The first of a message is at 0, whatever it is, and those that follow it are of one part with it."""
+    said = [{"index": 3, "x": 1}, {"index": 4, "x": 2}, {"index": 5, "type": "text", "text": {"value": "Hi"}}]
+    (found,) = events_of(astra(frame("thread.message.delta", {"id": "m", "delta": {"content": said}})))
+    assert isinstance(found, ThreadMessageDelta)
+    assert [json.loads(msgspec.json.encode(part))["index"] for part in found.data.delta.content] == [0, 0, 1]
 
 
 def test_dashscope_has_an_object_for_a_list_no_index_and_milliseconds() -> None:

@@ -85,9 +85,14 @@ class NotFinal(RunProtocol):
 
 
 class SameError(RunProtocol):
-    def _told(self, failure: StreamError) -> StreamError:
-        failure.__context__ = None
-        return failure
+    _first: StreamError | None = None
+
+    def next_event(self) -> RunEvent | None:
+        try:
+            return super().next_event()
+        except StreamError as error:
+            self._first = self._first or error
+        raise self._first
 
 
 class Holds(RunProtocol):

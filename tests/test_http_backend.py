@@ -12,6 +12,7 @@ from raw_server import (
     answer,
     answering,
     client_of,
+    event,
     events_of,
     run_json,
     start,
@@ -153,7 +154,10 @@ async def test_options_and_defaults_are_added_and_win_in_turn() -> None:
     assert "openai-beta" not in named
 
 
-@pytest.mark.parametrize("name", ["User-Agent", "Accept", "Accept-Encoding", "OpenAI-Beta", "Authorization"])
+@pytest.mark.parametrize(
+    "name",
+    ["User-Agent", "Accept", "Accept-Encoding", "OpenAI-Beta", "Authorization", "openai-beta", "authorization"],
+)
 async def test_a_header_left_out_on_purpose_does_not_come_back_from_below(name: str) -> None:
     options = RequestOptions(extra_headers={name: None})
     async with RawServer(answering(stream_answer())) as server, client_of(server, api_key="sk-1") as client:
@@ -219,6 +223,24 @@ async def test_the_other_streams_go_to_their_own_paths() -> None:
             await events_of(stream)
         expected: dict[str, Any] = {"assistant_id": "a", "thread": {"messages": []}, "stream": True}
         assert (await sent(server))[0::2] == ("POST /v1/threads/runs HTTP/1.1", expected)
+
+
+async def test_what_a_run_was_created_with_is_not_sent_with_its_tool_outputs_again() -> None:
+    waits = stream_answer(event("thread.run.requires_action", run_json("requires_action")))
+    options = RequestOptions(
+        extra_body={"new_thing": 1}, extra_headers={"Idempotency-Key": "a", "X-One": "1"}, idempotency_key="b"
+    )
+    async with RawServer(answering(waits, stream_answer())) as server, client_of(server) as client:
+        async with start(client, options) as stream:
+            await events_of(stream)
+        assert (await sent(server))[2]["new_thing"] == 1
+        async with stream.submit_tool_outputs([ToolOutput(tool_call_id="c", output="42")]) as goes_on:
+            await events_of(goes_on)
+        line, headers, body = await sent(server)
+    assert line == "POST /v1/threads/thread_raw/runs/run_raw/submit_tool_outputs HTTP/1.1"
+    assert body == {"tool_outputs": [{"tool_call_id": "c", "output": "42"}], "stream": True}
+    assert dict(headers)["X-One"] == "1"
+    assert "Idempotency-Key" not in dict(headers)
 
 
 async def test_a_struct_in_a_request_is_sent_as_its_json() -> None:

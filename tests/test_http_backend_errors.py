@@ -132,6 +132,15 @@ async def test_a_busy_thread_names_its_run(message: str, run_id: str | None) -> 
 
 
 @pytest.mark.parametrize(
+    ("status", "kind"), [(400, ThreadBusyError), (409, ThreadBusyError), (422, UnprocessableEntityError)]
+)
+async def test_a_conversation_that_is_locked_is_a_busy_thread(status: int, kind: type[APIStatusError]) -> None:
+    error = await refused(answer(status, {"error": {"message": "Try later.", "code": "conversation_locked"}}))
+    assert type(error) is kind
+    assert (error.status_code, error.code) == (status, "conversation_locked")
+
+
+@pytest.mark.parametrize(
     ("host", "status", "kind"),
     [
         ("api.openai.com", 404, EndpointRetiredError),

@@ -1,10 +1,16 @@
 """What `logging` is told: the turning points of a stream, with names and counts, and nothing that people wrote."""
 
+import ast
 import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from doc_pages import code, tables
 from raw_server import events_of
 
+import aiorunstream
 from aiorunstream import AsyncClient, RetryPolicy
 from aiorunstream._log import log
 from aiorunstream.server import AssistantsServer, Fault, Pause, ScriptedEngine
@@ -82,3 +88,55 @@ def test_a_program_with_facts_of_its_own_in_each_record_is_not_disturbed(caplog:
 def test_the_words_of_a_server_cannot_look_like_a_line_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
     log(logging.WARNING, "heard", event="thread.x\nCRITICAL forged line")
     assert caplog.records[0].getMessage() == "heard event='thread.x\\nCRITICAL forged line'"
+
+
+# -- the table in the reference ---------------------------------------------------------------------------------------
+
+Kind = tuple[str, str]
+"""A level, and a message up to the colon after which it says why."""
+
+
+def facts_of(call: ast.Call, function: ast.AST) -> set[str]:
+    """The names of the facts a call of `log` gives, those in a dict of its function with them."""
+    found = {given.arg for given in call.keywords if given.arg is not None}
+    spread = {given.value.id for given in call.keywords if given.arg is None and isinstance(given.value, ast.Name)}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+            if names & spread:
+                found |= {str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)}
+    return found
+
+
+def calls_of_log() -> Iterator[tuple[Kind, set[str]]]:
+    """All of the package."""
+    for file in Path(aiorunstream.__file__).parent.rglob("*.py"):
+        for function in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "log":
+                    level, what = node.args
+                    assert isinstance(what, ast.Constant), (
+                        f"{file.name}, line {node.lineno}: what is logged is no literal"
+                    )
+                    named = level.attr if isinstance(level, ast.Attribute) else _level_of(level)
+                    yield (named, str(what.value).partition(": ")[0]), facts_of(node, function)
+
+
+def _level_of(number: ast.expr) -> str:
+    assert isinstance(number, ast.Constant)
+    return logging.getLevelName(int(str(number.value)))
+
+
+def test_the_table_of_records_is_the_code_s() -> None:
+    """Each message that the package logs, with its level and facts, and no other."""
+    logged: dict[Kind, set[str]] = {}
+    for kind, facts in calls_of_log():
+        logged.setdefault(kind, set()).update(facts)
+    rows = tables("reference/settings.md")["Logging"].rows
+    documented = {
+        (level, code(message)[0]): set(code(re.sub(r"\([^)]*\)", "", facts))) for level, message, facts in rows
+    }
+    assert documented == logged
+    assert all(isinstance(getattr(logging, level), int) for level, _ in logged)

@@ -203,6 +203,7 @@ def test_an_object_that_was_seen_does_not_begin_again() -> None:
             Message("m", role="assistant", incomplete_details=MessageIncompleteDetails("max_tokens")),
             "thread.message.incomplete",
         ),
+        (Message("m", role="assistant", incomplete_at=5), "thread.message.incomplete"),
         (Message("m", run_id="r"), "thread.message.completed"),
         (answer("a", status="in_progress"), None),
         (answer("a", status="paused"), None),

@@ -89,12 +89,28 @@ def test_a_limit_of_ones_own_holds_for_short_payloads_too(name: str | None) -> N
         protocol.next_event()
 
 
+def test_the_shortest_payload_that_is_one_level_too_deep_is_refused() -> None:
+    for levels, passes in ((9, True), (10, False)):
+        protocol = RunProtocol(max_depth=10)
+        protocol.receive_data(wire("thread.run.created", b'{"id":"","x":%b%b}' % (b"[" * levels, b"]" * levels)))
+        if passes:
+            assert isinstance(protocol.next_event(), ThreadRunCreated)
+        else:
+            with pytest.raises(EventTooDeepError):
+                protocol.next_event()
+
+
 @pytest.mark.parametrize(("payload", "depth"), [
     (b"", 0), (b"1", 0), (b"[]", 1), (b"[[],[[]]]", 3), (b'{"a":[{}]}', 3), (b'"[[[["', 0), (b'["[[\\"[[", []]', 2),
     (b'["\\\\", [[]]]', 3), (b'"open [[[', 0), (b"[[[", 3), (b"]]][", 0), (b'"\xff[\\', 0), (b'[["\n[", [[[', 5),
 ])  # fmt: skip
 def test_depth_counts_brackets_outside_of_text(payload: bytes, depth: int) -> None:
     assert max(json_depth(payload), 0) == depth
+
+
+def test_a_text_with_brackets_is_text_wherever_a_long_payload_is_measured_in_parts() -> None:
+    for text in (b'"[[",[],', b'"[",', b'"]]",[],'):
+        assert json_depth(b"[" + text * 50_000 + b"1]") == (2 if b"[]" in text else 1)
 
 
 def test_brackets_in_text_are_not_depth() -> None:

@@ -3,10 +3,11 @@
 import json
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiorunstream.errors import StreamError
+from aiorunstream.errors import StreamError, StreamProtocolError
 from aiorunstream.events import ThreadMessageDelta, UnknownEvent
 from aiorunstream.protocol import RunProtocol
 from aiorunstream.sse import SSEDecoder
@@ -99,3 +100,20 @@ def test_an_event_that_cannot_be_read_keeps_its_place_among_many() -> None:
     events = [protocol.next_event() for _ in payloads]
     assert [type(event) for event in events] == [ThreadMessageDelta] * 40 + [UnknownEvent] + [ThreadMessageDelta] * 9
     assert protocol.next_event() is None
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        (b'{"id":"a","delta":', b'{"content":[]}}', b'{"id":"c"} {"id":"d"}'),
+        (b'{"id":"a","x":{}', b',"delta":{}}', b'{"id":"c"} {"id":"d"}'),
+    ],
+    ids=["a payload that goes on", "a payload that is gone on with"],
+)
+def test_as_many_values_as_payloads_are_not_taken_for_theirs(payloads: tuple[bytes, ...]) -> None:
+    """The first two payloads make one value between them, and the third holds two: three in all."""
+    protocol = RunProtocol()
+    protocol.receive_data(wire_of(list(payloads)))
+    with pytest.raises(StreamProtocolError, match="not valid JSON"):
+        protocol.next_event()
+    assert protocol.events_seen == 0

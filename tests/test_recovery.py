@@ -315,7 +315,7 @@ async def test_text_that_the_server_has_differently_is_not_delivered_again() -> 
     assert [event.event for event in events[-2:]] == ["thread.message.completed", "thread.run.completed"]
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("inf"), "1"])
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), "1", True])
 def test_a_policy_that_cannot_be_meant_is_refused(timeout: float) -> None:
     with pytest.raises(ValueError, match=r"RecoverPolicy\.timeout"):
         RecoverPolicy(timeout=timeout)

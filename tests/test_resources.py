@@ -52,6 +52,20 @@ async def test_a_list_is_a_page_when_awaited_and_everything_when_iterated() -> N
         assert [message.text for message in between.data] == said[1:2]
 
 
+async def test_a_page_after_the_first_is_not_held_to_what_the_first_was_before() -> None:
+    first = {"object": "list", "data": [{"id": "asst_1"}], "first_id": "asst_1", "last_id": "asst_1", "has_more": True}
+    answers = telling(answer(200, first), answer(200, {"object": "list", "data": [{"id": "asst_2"}]}))
+
+    async def script(peer: Peer) -> None:
+        await serve_in_turn(peer, answers)
+
+    async with RawServer(script) as server, client_of(server) as client:
+        found = client.assistants.list(before="asst_9", limit=1)
+        assert [assistant.id async for assistant in found] == ["asst_1", "asst_2"]
+        queries = [request.line.split()[1].partition("?")[2] for request in server.requests]
+    assert queries == ["limit=1&before=asst_9", "limit=1&after=asst_1"]
+
+
 async def test_the_last_page_has_no_next_one() -> None:
     async with AssistantsServer() as server, AsyncClient(base_url=server.base_url) as client:
         page = await client.assistants.list()
@@ -106,8 +120,8 @@ async def test_polling_waits_as_long_as_the_server_asks() -> None:
         await serve_in_turn(peer, answers)
 
     async with RawServer(script) as server, client_of(server) as client:
-        with pytest.raises(APITimeoutError, match=r"run_raw .* 0\.2 s"):
-            await client.threads.runs.poll("run_raw", thread_id="thread_raw", timeout=0.2)
+        with pytest.raises(APITimeoutError, match=r"run_raw .* 0\.8 s"):  # by itself it would have looked again
+            await client.threads.runs.poll("run_raw", thread_id="thread_raw", timeout=0.8)
         assert looks(server) == 1
 
 

@@ -39,6 +39,8 @@ def status(code: int, *, after: float | None = None, should: str | None = None) 
 CASES: list[tuple[AiorunstreamError, bool]] = [
     (APIConnectionError("no"), True),
     (APITimeoutError("slow"), True),
+    (APITimeoutError("full", reason="no free slot"), False),
+    (APIConnectionError("nobody", reason="SSLCertVerificationError"), False),
     (status(429), True),
     (status(429, after=3), True),
     (status(429, should="false"), False),
@@ -213,7 +215,7 @@ def test_a_policy_may_say_never() -> None:
 def test_a_clock_is_positive_or_off(name: str) -> None:
     assert getattr(Timeouts(**{name: None}), name) is None
     assert getattr(Timeouts(**{name: 0.001}), name) == 0.001
-    for wrong in (0, -1, float("nan")):
+    for wrong in (0, -1, float("nan"), True):
         with pytest.raises(ConfigurationError, match=name):
             Timeouts(**{name: wrong})
 

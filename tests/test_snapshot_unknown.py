@@ -31,7 +31,16 @@ def merged(*events: ThreadMessageDelta) -> UnknownPart:
 
 def test_unknown_json_is_merged_by_the_same_rules() -> None:
     part = merged(
-        unknown(id="a", caption="He", n=1, on=True, frames=[{"index": 1, "t": "b"}], list=[1, {"x": "y"}], gone=None),
+        unknown(
+            id="a",
+            caption="He",
+            n=1,
+            on=True,
+            frames=[{"index": 1, "t": "b"}],
+            list=[1, {"x": "y"}],
+            gone=None,
+            url="u",
+        ),
         unknown(id="a", caption="llo", n=2, on=False, frames=[{"index": 0, "t": "a"}, {"index": 1, "t": "B"}], url="u"),
         unknown(caption=None, list=["z", {"x": "y"}, [1]], url="", file_id="f", inner={"text": "t"}),
         unknown(inner={"text": "T", "deep": {"n": 0}}),

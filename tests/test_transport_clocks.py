@@ -1,6 +1,8 @@
 """The clocks of a stream and of its opening, against a server that stalls in every way there is."""
 
 import asyncio
+import socket
+import threading
 import time
 from typing import Literal
 
@@ -21,6 +23,7 @@ from raw_server import (
     client_of,
     events_of,
     head,
+    in_thread,
     start,
     stream_answer,
 )
@@ -195,6 +198,34 @@ async def test_a_blocked_loop_gives_no_false_timeout_when_the_data_lies_in_the_s
         async with start(client) as stream:
             await events_of(stream)
         assert stream.outcome == "completed"
+
+
+async def test_a_loop_that_a_reader_has_blocked_gives_no_false_timeout_either() -> None:
+    blocked = threading.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(STREAM_HEAD, *map(chunk, RUN_STREAM[:2]))
+        await asyncio.to_thread(blocked.wait, 5)
+        await peer.send(*map(chunk, RUN_STREAM[2:]), LAST_CHUNK)
+
+    def block() -> None:
+        ours.recv(1)
+        blocked.set()
+        time.sleep(2 * SET)
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs, in_thread(script) as server:
+        async with client_of(server, timeouts=only("idle")) as client, start(client) as stream:
+            await anext(stream)
+            await anext(stream)
+            reading = asyncio.create_task(events_of(stream))
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().add_reader(ours, block)
+            theirs.send(b".")
+            await reading
+            asyncio.get_running_loop().remove_reader(ours)
+    assert stream.outcome == "completed"
 
 
 async def test_a_cancelled_read_leaves_no_clock_running() -> None:

@@ -155,7 +155,10 @@ class ResponseBody:
             self._content.on_eof(self._drained)
 
     def _cut(self) -> None:
-        # One turn more, so that an end that lay in the socket while the loop was blocked is seen.
+        # As in `_tick`, so that an end that lay in the socket while the loop was blocked is seen.
+        self._timer = self._loop.call_soon(self._cut_soon)
+
+    def _cut_soon(self) -> None:
         self._timer = self._loop.call_soon(self._finish_cut)
 
     def _finish_cut(self) -> None:
@@ -246,11 +249,15 @@ class ResponseBody:
         self._timer, self._timer_at = None, _NEVER
         at, _ = self._next_due()
         if at <= self._loop.time():
-            # One turn of the loop lets data win that lay in the socket while the loop was blocked. A read that begins
-            # meanwhile leaves this alone: bytes that are no event must not put off the clock of the next event.
-            self._confirming = self._loop.call_soon(self._confirm)
+            # Two turns of the loop let data win that lay in the socket while the loop was blocked: where a reader of
+            # uvloop's blocked it, the first comes before it looks at sockets again. A read that begins meanwhile
+            # leaves this alone: bytes that are no event must not put off the clock of the next event.
+            self._confirming = self._loop.call_soon(self._confirm_soon)
         elif at < _NEVER:
             self._arm(at)
+
+    def _confirm_soon(self) -> None:
+        self._confirming = self._loop.call_soon(self._confirm)
 
     def _confirm(self) -> None:
         self._confirming = None
