@@ -8,6 +8,7 @@ import asyncio
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import UNSET
 
 from ..client import AsyncClient
@@ -18,9 +19,7 @@ from ..options import RecoverPolicy, RequestOptions
 from ..params import JSONMapping
 from ..resources import AsyncRuns, AsyncThreads
 from ..resources._resource import include_query
-from ..resources._streams import submit_call
-from ..stream import Delivered, RunStream, StreamCall, found_stream
-from ..stream._recovery import Recovery
+from ..stream import RunStream, StreamCall
 from ._batch_files import BatchFiles
 from ._batch_requests import MARKER, key_of
 
@@ -159,21 +158,9 @@ class BatchRuns(AsyncRuns):
         manner = self._streams.manner(
             on_error_event=parameters.get("on_error_event"),
             cancel_on_exit=parameters.get("cancel_on_exit"),
-            recover=parameters.get("recover"),
+            recover=None,
         )
+        policy = RecoverPolicy() if self._timeout is None else RecoverPolicy(timeout=self._timeout)
         query = include_query(parameters.get("include", UNSET))
         call = make_call(CREATE_RUN, {"thread_id": run.thread_id}, query=query, options=parameters.get("options"))
-        control = self._streams._control(call)  # noqa: SLF001  # as the streams make their own
-
-        def submit(thread_id: str, run_id: str, outputs: Any, approvals: Any) -> StreamCall[RunStream]:
-            answer = submit_call(run_id, thread_id, outputs, approvals, control.options, stream=True)
-            return StreamCall(self._streams.open(answer, manner))
-
-        policy = RecoverPolicy() if self._timeout is None else RecoverPolicy(timeout=self._timeout)
-        return found_stream(
-            run,
-            control=control,
-            cancel_on_exit=manner.cancel_on_exit,
-            submit=submit,
-            recovery=Recovery(control, policy, Delivered(), None),
-        )
+        return self._streams.take_up(run, call, msgspec.structs.replace(manner, recover=policy))

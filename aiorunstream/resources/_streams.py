@@ -31,6 +31,7 @@ from ._control import Control, Keeper, Looking
 from ._reconcile import can_reconcile, send_or_find
 
 if TYPE_CHECKING:
+    from ..stream._actions import Submit
     from ..stream._recovery import Recovery
 
 T = TypeVar("T")
@@ -147,20 +148,28 @@ class Streams:
             return await attempt()
         return await when_free(attempt, control, call.ids["thread_id"], if_active=if_active)
 
+    def take_up(self, run: Run, call: Call[Run], manner: Manner, *, until: float = float("inf")) -> RunStream:
+        """The stream of a run that is there already: it is watched until it stops, and what it came to is fetched.
+
+        Args:
+            run: as the server shows it.
+            call: what has begun it, or gone on with it: its options hold for what is asked now.
+            manner: how the stream behaves; what it recovers within bounds the watching, too.
+            until: when it must be over, on the loop's clock.
+        """
+        control = self._control(call)
+        stream = found_stream(
+            run,
+            control=control,
+            cancel_on_exit=manner.cancel_on_exit,
+            submit=self._going_on(control, manner),
+            recovery=self._recovery(call, control, manner.recover or RecoverPolicy(), until),
+        )
+        return self._opened(stream, call, manner)
+
     async def _open(self, call: Call[Run], manner: Manner) -> RunStream:
         control = self._control(call)
-        thread_id, run_id = call.ids.get("thread_id"), call.ids.get("run_id")
         until = float("inf")
-
-        def recovery(policy: RecoverPolicy) -> "Recovery":
-            from ..stream._recovery import Recovery  # noqa: PLC0415  # only who wants it pays for it
-
-            return Recovery(control, policy, self._delivered, run_id, until=until)
-
-        def submit(thread: str, run: str, outputs: _Outputs, approvals: _Approvals) -> _Going:
-            return StreamCall(
-                self.open(submit_call(run, thread, outputs, approvals, control.options, stream=True), manner)
-            )
 
         async def send(marked: Call[Run]) -> RunStream:
             nonlocal until
@@ -169,30 +178,43 @@ class Streams:
             return RunStream(
                 opened.body,
                 opened.protocol,
-                thread_id=thread_id,
-                run_id=run_id,
+                thread_id=call.ids.get("thread_id"),
+                run_id=call.ids.get("run_id"),
                 control=control,
                 cancel_on_exit=manner.cancel_on_exit,
-                submit=submit,
-                recovery=None if manner.recover is None else recovery(manner.recover),
+                submit=self._going_on(control, manner),
+                recovery=None if manner.recover is None else self._recovery(call, control, manner.recover, until),
             )
 
         stream = await self._begin(call, manner.if_active, control, send)
-        if isinstance(stream, Run):
-            log(logging.WARNING, "run found after an unknown outcome", thread_id=thread_id, run_id=stream.id)
-            stream = found_stream(
-                stream,
-                control=control,
-                cancel_on_exit=manner.cancel_on_exit,
-                submit=submit,
-                recovery=recovery(manner.recover or RecoverPolicy()),
-            )
-        facts = {"request_id": stream.request_id, "thread_id": thread_id, "run_id": stream.run_id}
+        if isinstance(stream, RunStream):
+            return self._opened(stream, call, manner)
+        facts = {"thread_id": call.ids.get("thread_id"), "run_id": stream.id}
+        log(logging.WARNING, "run found after an unknown outcome", **facts)
+        return self.take_up(stream, call, manner, until=until)
+
+    def _opened(self, stream: RunStream, call: Call[Run], manner: Manner) -> RunStream:
+        facts = {"request_id": stream.request_id, "thread_id": call.ids.get("thread_id"), "run_id": stream.run_id}
         log(logging.DEBUG, "stream opened", operation=call.operation.name, **facts)
         if manner.cancel_on_exit or stream.delivered is not None:
             with self._lock:
                 self._to_leave[stream] = asyncio.get_running_loop()
         return stream
+
+    def _recovery(self, call: Call[Run], control: Control, policy: RecoverPolicy, until: float) -> "Recovery":
+        from ..stream._recovery import Recovery  # noqa: PLC0415  # only who wants it pays for it
+
+        return Recovery(control, policy, self._delivered, call.ids.get("run_id"), until=until)
+
+    def _going_on(self, control: Control, manner: Manner) -> "Submit[RunStream]":
+        """What answers a run, and opens the stream in which it goes on."""
+
+        def submit(thread: str, run: str, outputs: _Outputs, approvals: _Approvals) -> _Going:
+            return StreamCall(
+                self.open(submit_call(run, thread, outputs, approvals, control.options, stream=True), manner)
+            )
+
+        return submit
 
     def _control(self, call: Call[Run]) -> Control:
         return Control(self._backend, self._looking, self._keeper, call)
