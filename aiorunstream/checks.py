@@ -80,7 +80,7 @@ def boolean(name: str, value: object) -> None:
 def json_object(name: str, value: object) -> None:
     """A dict, or one of this package's Structs."""
     if not isinstance(value, (Mapping, msgspec.Struct)):
-        raise _refuse(name, f"a dict or a Struct of aiorunstream, not {type(value).__name__}")
+        raise _refuse(name, f"a dict or a Struct of aiorunstream, not {type(value).__name__}{_way_out(name, value)}")
 
 
 def text_or_object(name: str, value: object) -> None:
@@ -120,7 +120,16 @@ def text_or_objects(name: str, value: object) -> None:
 def _items(name: str, value: object) -> Sequence[object]:
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return cast("Sequence[object]", value)
-    raise _refuse(name, f"a list, not {type(value).__name__}")
+    raise _refuse(name, f"a list, not {type(value).__name__}{_way_out(name, value)}")
+
+
+def _way_out(name: str, value: object) -> str:
+    """What to do about functions where tools go out as JSON."""
+    if name.startswith("tools") and callable(value):
+        return ": put functions into ToolSet([...]), and give that to runs.stream"
+    if name == "tools" and hasattr(value, "definitions"):
+        return ": runs.stream takes it; here give its definitions"
+    return ""
 
 
 def metadata(name: str, value: object) -> None:

@@ -175,7 +175,7 @@ class Callbacks:
     def _wants(self, *names: str) -> bool:
         """Whether the handler overrides any of these: what nobody listens to is not made."""
         return any(
-            getattr(type(self._handler), name) is not getattr(AssistantEventHandler, name)
+            getattr(type(self._handler), name, None) is not getattr(AssistantEventHandler, name)
             or name in vars(self._handler)
             for name in names
         )

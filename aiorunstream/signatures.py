@@ -108,7 +108,16 @@ def _parameters(function: AnyFunction, label: str, *, strict: bool) -> Iterator[
 
 
 def _filled_in(function: AnyFunction) -> Collection[str]:
-    return cast("functools.partial[object]", function).keywords if isinstance(function, functools.partial) else ()
+    """The names that partials fill in: this one, and those below it and below wrappers."""
+    found: set[str] = set()
+    while True:
+        if isinstance(function, functools.partial):
+            found |= cast("functools.partial[object]", function).keywords.keys()
+            function = cast("functools.partial[object]", function).func
+        elif (below := getattr(function, "__wrapped__", None)) is not None:
+            function = below
+        else:
+            return found
 
 
 def _hint(written: AnyFunction, parameter: inspect.Parameter, label: str) -> Any:
@@ -241,7 +250,8 @@ def _finished(node: JSONObject, *, strict: bool) -> JSONObject:
     return done
 
 
-_JSON_TYPES: Mapping[type, str] = {str: "string", int: "integer", type(None): "null"}  # what msgspec enumerates
+# What msgspec enumerates.
+_JSON_TYPES: Mapping[type, str] = {str: "string", int: "integer", bool: "boolean", type(None): "null"}
 
 
 def _inside(key: str, value: object, *, strict: bool) -> object:

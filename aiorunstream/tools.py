@@ -175,11 +175,15 @@ class ToolSet:
         tools: `function_tool`s, or plain functions, which become tools with the defaults.
 
     Raises:
-        ToolError: two tools have one name, or a function cannot be a tool.
+        ToolError: two tools have one name, or a function cannot be a tool; or there is no list around them.
     """
 
     def __init__(self, tools: Iterable[AnyFunction] = ()) -> None:
         self._tools: dict[str, CallableTool[..., object]] = {}
+        given: object = tools
+        if not isinstance(given, Iterable):
+            instead = f": ToolSet([{_label(given)}])" if callable(given) else ""
+            raise ToolError(f"a ToolSet is made of a list of functions, not of {type(given).__name__}{instead}")
         for function in tools:
             tool = _as_tool(function)
             other = self._tools.setdefault(tool.name, tool)

@@ -364,7 +364,17 @@ async def test_what_cannot_be_opened_raises_on_entering_and_tells_nobody() -> No
 
 @pytest.mark.parametrize(
     "settings",
-    [{"tool_timeout": 0}, {"max_concurrent_tools": 0}, {"max_rounds": -1}, {"on_tool_error": "ignore"}],
+    [
+        {"tool_timeout": 0},
+        {"tool_timeout": "5"},
+        {"max_concurrent_tools": 0},
+        {"max_concurrent_tools": None},
+        {"max_rounds": -1},
+        {"on_tool_error": "ignore"},
+        {"event_handler": AssistantEventHandler},
+        {"event_handler": print},
+        {"approve": True},
+    ],
     ids=str,
 )
 async def test_a_setting_that_cannot_be_meant_is_refused_and_nothing_is_left_unsent(settings: dict[str, Any]) -> None:

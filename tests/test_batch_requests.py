@@ -125,6 +125,12 @@ def test_two_lines_with_one_key_are_named_and_the_first_keeps_it(path: Path) -> 
     assert second.key != "a"  # so that the failure of the one is not the result of the other
 
 
+def test_a_broken_line_does_not_take_the_key_of_a_sound_one_after_it(path: Path) -> None:
+    lines = lines_of(path, [{"key": 0, "content": "x"}, b"{", {"key": 2, "content": "x"}, {"key": 3, "content": "x"}])
+    assert [line.key for line in lines] == ["0", "line 2", "2", "3"]
+    assert [line.problem is None for line in lines] == [True, False, True, True]
+
+
 def test_a_file_of_any_length_is_read_line_by_line(path: Path) -> None:
     with path.open("wb") as file:
         for number in range(400):

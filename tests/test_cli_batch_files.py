@@ -75,6 +75,21 @@ def test_results_do_not_go_to_a_file_that_is_called_dash(requests: Path) -> None
     assert sorted(path.name for path in requests.parent.iterdir()) == ["requests.jsonl"]
 
 
+@pytest.mark.parametrize("source", ["requests.jsonl", "-"])
+def test_results_do_not_go_to_a_directory(requests: Path, source: str) -> None:
+    ended = batch(source, "-o", ".", cwd=requests.parent)
+    assert (ended.returncode, ended.stderr) == (1, ". is a directory: results need a file\n")
+
+
+def test_a_standard_input_that_is_closed_is_told(output: Path) -> None:
+    program = command("-", "-o", output)
+    ended = subprocess.run(
+        ["sh", "-c", '"$@" <&-', "sh", *program], capture_output=True, env=environment(), check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (1, b"there is no standard input\n")
+    assert not output.exists()
+
+
 def test_requests_come_from_a_pipe_with_a_name(server: ThreadedServer, requests: Path, output: Path) -> None:
     pipe = output.with_name("pipe")
     os.mkfifo(pipe)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fan import all_of, begin, of_kind, outcomes, request, requests, rest, runs, silent, together
+from fan import begin, of_kind, outcomes, request, requests, rest, runs, silent, together
 from fan_children import many_server
 from raw_server import Peer
 from scenarios import SLOW, scene
@@ -15,12 +15,9 @@ from server_client import until
 from test_cancel_everywhere import PIECES, cancelled_at_every_point, runs_of
 
 from aiorunstream import (
-    AssistantEventHandler,
     AsyncClient,
     ClientClosedError,
     StreamClosedError,
-    Text,
-    TextDelta,
     ThreadCreateParams,
     ThreadMessageDelta,
 )
@@ -137,17 +134,6 @@ async def test_an_exception_keeps_no_stream_alive() -> None:
         for failure in await gather_runs(at.client.threads.runs, requests(3)):
             error = of_kind(RunFailure, failure).error
             assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)
-
-
-async def test_a_handler_may_leave_the_fan_out_it_is_called_from() -> None:
-    class Leaving(AssistantEventHandler):
-        async def on_text_delta(self, delta: TextDelta, snapshot: Text) -> None:
-            await many.aclose()
-
-    async with scene(runs(), connection="any", posts=None, timeouts=SLOW) as at:
-        many = stream_many(at.client.threads.runs, requests(3, event_handler=Leaving()))
-        with pytest.raises(StreamClosedError):
-            await all_of(many)
 
 
 async def test_where_descriptors_run_out_the_errors_are_clear_and_open_runs_unharmed(

@@ -1,7 +1,7 @@
 """What goes into a fan-out: requests and their keys, and a source of them that goes wrong."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from raw_server import Peer
 from scenarios import SLOW, scene
 
 from aiorunstream import (
+    AssistantEventHandler,
     AsyncClient,
     InvalidArgumentError,
     RequestOptions,
@@ -115,6 +116,7 @@ async def test_a_run_on_a_new_thread_needs_the_threads() -> None:
         ({"thread_id": "t", "tool_timeout": "5"}, "tool_timeout"),
         ({"thread_id": "t", "max_concurrent_tools": 0}, "max_concurrent_tools"),
         ({"thread_id": "t", "max_rounds": -1}, "max_rounds"),
+        ({"thread_id": "t", "event_handler": AssistantEventHandler}, "event_handler"),
         ({"thread_id": "t", "event_handler": print}, "event_handler"),
         ({"thread_id": "t", "approve": True}, "approve"),
     ],
@@ -202,18 +204,29 @@ async def test_with_raise_an_exception_of_the_requests_comes_at_once() -> None:
             await gather_runs(at.client.threads.runs, failing(), on_error="raise")
 
 
-async def test_an_async_generator_of_requests_is_closed_when_it_is_left_early() -> None:
+async def from_a_generator(closed: list[str]) -> AsyncGenerator[RunRequest]:
+    try:
+        for one in requests(100):
+            yield one
+    finally:
+        await asyncio.sleep(0)
+        closed.append("closed")
+
+
+class FromAClass:
+    """Makes a generator each time it is iterated, which nobody else has."""
+
+    def __init__(self, closed: list[str]) -> None:
+        self._closed = closed
+
+    def __aiter__(self) -> AsyncGenerator[RunRequest]:
+        return from_a_generator(self._closed)
+
+
+@pytest.mark.parametrize("source", [from_a_generator, FromAClass])
+async def test_an_async_generator_of_requests_is_closed_when_it_is_left_early(source: Any) -> None:
     closed: list[str] = []
-
-    async def source() -> AsyncIterator[RunRequest]:
-        try:
-            for one in requests(100):
-                yield one
-        finally:
-            await asyncio.sleep(0)
-            closed.append("closed")
-
     async with scene(runs(), connection="any", posts=None, timeouts=SLOW) as at:
-        async with stream_many(at.client.threads.runs, source(), max_concurrency=2) as many:
+        async with stream_many(at.client.threads.runs, source(closed), max_concurrency=2) as many:
             await anext(many)
         assert closed == ["closed"]

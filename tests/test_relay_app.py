@@ -32,6 +32,7 @@ from aiorunstream import (
     AssistantStream,
     AsyncClient,
     InvalidArgumentError,
+    StreamBusyError,
 )
 from aiorunstream.relay import RunStreamResponse
 
@@ -76,6 +77,9 @@ async def test_a_head_request_starts_no_run(anyio_backend: Backend, *, helper: b
         ({"headers": {"a\n": "b"}}, "headers"),
         ({"headers": {"a": "é"}}, "headers"),
         ({"headers": {"Content-Length": "3"}}, "headers"),
+        ({"headers": {"X-N": 5}}, "headers"),
+        ({"headers": [("a", "b")]}, "headers"),
+        ({"only": iter(["thread.run.created"])}, "only"),
     ],
 )
 @pytest.mark.parametrize("helper", [False, True])
@@ -87,7 +91,7 @@ async def test_an_argument_that_cannot_be_meant_is_refused_and_the_call_closed(
         with pytest.raises(InvalidArgumentError) as caught:
             RunStreamResponse(AssistantStream(call) if helper else call, **settings)
         assert caught.value.argument == argument
-        with pytest.raises(RuntimeError, match="cannot reuse"):
+        with pytest.raises(StreamBusyError, match="used already"):
             await call
 
 

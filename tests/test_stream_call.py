@@ -1,6 +1,7 @@
 """A call that has not been sent: every way to use it, once."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from raw_server import (
@@ -12,9 +13,7 @@ from raw_server import (
     stream_answer,
 )
 
-from aiorunstream import (
-    AsyncClient,
-)
+from aiorunstream import AssistantStream, AsyncClient, StreamBusyError
 
 # -- the call ----------------------------------------------------------------------------------------------------------
 
@@ -69,13 +68,42 @@ async def test_a_call_sends_nothing_before_it_is_used_and_works_once() -> None:
         assert server.peers == []
         async with call as stream:
             await events_of(stream)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(StreamBusyError, match="used already: make a new one"):
             await call
-        with pytest.raises(RuntimeError):
+        with pytest.raises(StreamBusyError, match="used already"):
             async with call:
                 pass
-        assert server.posts == 1
-        start(client).close()
+        task = asyncio.create_task(call := start(client))
+        await asyncio.sleep(0)
+        with pytest.raises(StreamBusyError, match="used already"):
+            await call
+        await (await task).aclose()
+        call = start(client)
+        call.close()
+        with pytest.raises(StreamBusyError, match="used already"):
+            await call
+        assert server.posts == 2
+
+
+async def test_a_stream_that_is_only_entered_says_so_and_leaves_nothing_unsent() -> None:
+    async with AsyncClient(base_url="http://127.0.0.1:9/v1") as client:
+        call: Any = start(client)
+        with pytest.raises(StreamBusyError, match="enter it with `async with`"):
+            async for _ in call:
+                pass
+        helper: Any = AssistantStream(start(client))
+        with pytest.raises(StreamBusyError, match="enter it with `async with`"):
+            await helper
+
+
+async def test_a_helper_is_entered_once() -> None:
+    async with RawServer(answering(stream_answer())) as server, client_of(server) as client:
+        helper = AssistantStream(start(client))
+        async with helper:
+            await helper.until_done()
+        with pytest.raises(StreamBusyError, match="used already: make a new one"):
+            async with helper:
+                pass
 
 
 async def test_a_dropped_call_is_reported_by_python() -> None:

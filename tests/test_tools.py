@@ -160,6 +160,31 @@ async def test_whatever_can_be_called_becomes_a_tool(kind: str) -> None:
     assert found in ("Ada tea", "tea")
 
 
+def orders(user_id: str, year: int) -> str:
+    return f"{user_id} {year}"
+
+
+OF_ADA = functools.partial(orders, user_id="ada")
+FILLED_IN: dict[str, Callable[..., object]] = {
+    "tool": function_tool(OF_ADA),
+    "wrapped": wrapped(OF_ADA),
+    "cached": functools.lru_cache(OF_ADA),
+    "partial of a tool": functools.partial(function_tool(OF_ADA)),
+    "partial of wrapped": functools.partial(wrapped(OF_ADA)),
+    "two partials": functools.partial(wrapped(functools.partial(orders, year=1)), user_id="ada"),
+}
+
+
+@pytest.mark.parametrize("kind", FILLED_IN)
+def test_what_a_partial_fills_in_is_hidden_below_whatever_is_around_it(kind: str) -> None:
+    tool = function_tool(FILLED_IN[kind])
+    names = [] if kind == "two partials" else ["year"]
+    assert (list(cast(Any, tool.parameters["properties"])), tool.parameters["required"]) == (names, names)
+    with pytest.raises(ToolError, match="unknown field `user_id`"):
+        tool.decode_arguments('{"user_id": "eve", "year": 1}')
+    assert tool.function(**tool.decode_arguments('{"year": 1}' if names else "{}")) == "ada 1"
+
+
 async def test_an_object_that_can_be_called_becomes_a_tool_with_a_name() -> None:
     tool = function_tool(SHOP, name="both")
     assert (tool.is_async, tool.description, tool.parameters["required"]) == (True, "Does both.", ["what"])

@@ -105,6 +105,8 @@ PAIR: JSONObject = {
         (Sequence[int], {"type": "array", "items": {"type": "integer"}}),
         (Mapping[str, int], {"type": "object", "additionalProperties": {"type": "integer"}}),
         (Literal["b", "a"], {"enum": ["a", "b"], "type": "string"}),
+        (Literal[True], {"enum": [True], "type": "boolean"}),
+        (Literal["auto", False, True], {"enum": [False, True, "auto"], "type": ["boolean", "string"]}),
         (Literal["a", 1, None], {"enum": [None, 1, "a"], "type": ["integer", "null", "string"]}),  # noqa: PYI061
         (uuid.UUID, {"type": "string", "format": "uuid"}),
         (dt.date, {"type": "string", "format": "date"}),

@@ -90,7 +90,11 @@ def batch(
 def _check_files(requests: Path, output: Path) -> None:
     if output == _STANDARD_INPUT:
         raise typer.BadParameter("results need a file, for --resume", param_hint="'--output'")
+    if output.is_dir():
+        raise BatchFileError(f"{output} is a directory: results need a file")
     if requests == _STANDARD_INPUT:
+        if sys.stdin is None:  # it was closed before the program began
+            raise BatchFileError("there is no standard input")
         return
     if not requests.exists() or requests.is_dir():
         raise BatchFileError(f"{requests} is no file")

@@ -165,9 +165,9 @@ def _key(fields: dict[str, object], number: int) -> str:
 
 
 def _free_key(number: int, keys: dict[str, int]) -> str:
-    key = str(number)
+    key = f"line {number}"  # the number alone may be the key of a sound line further down
     while key in keys:
-        key = f"line {number}" if key == str(number) else f"{key}'"
+        key += "'"
     return key
 
 

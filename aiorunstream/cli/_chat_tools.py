@@ -58,7 +58,7 @@ def load_tools(where: str) -> ToolSet:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever somebody else's module does
+    except (Exception, SystemExit) as error:  # whatever somebody else's module does
         last = traceback.extract_tb(error.__traceback__)[-1]
         at = "" if last.filename.startswith("<frozen ") else f" ({last.filename}, line {last.lineno})"
         raise _bad(f"cannot import {module_name}: {type(error).__name__}: {error}{at}") from None

@@ -11,6 +11,7 @@ as they are, and it may be left from any task.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from contextvars import ContextVar
 from functools import partial
 from types import TracebackType
 from typing import Literal, Self, cast
@@ -27,6 +28,8 @@ from ._turn import Turn, connection_is_free, failure_of, result_of, wake
 Item = RunItem | RunResult | RunFailure
 Requests = Iterable[RunRequest] | AsyncIterable[RunRequest]
 
+_runs_here: "ContextVar[frozenset[asyncio.Task[None]]]" = ContextVar("_runs_here", default=frozenset())
+"""The runs whose tools and handlers this is: what is done in here cannot wait for them."""
 _CANCELLED = "a task of these runs was cancelled by somebody else"
 
 
@@ -62,8 +65,9 @@ class stream_many(AsyncIterator[RunItem | RunResult | RunFailure]):  # noqa: N80
     runs that were begun have ended, with "raise" at once. A cancelled step loses nothing.
 
     When the server answers a request with a time to wait (429 or 503 with `Retry-After`), no request for a run is sent until
-    it is over, 120 s at most. Retries are as the client or the request's options have them; their budget is this object's.
-    Waiting for one of `Limits.max_streams` is no failure here.
+    it is over, 120 s at most; then fewer at a time, and one more with each that gets through. Retries are as the client or
+    the request's options have them; their budget is this object's. A request that is put off while others get through has
+    not used up an attempt. Waiting for one of `Limits.max_streams` is no failure here.
 
     Leaving ends the runs that are left: their connections are closed within two turns of the loop, and those with
     `cancel_on_exit` are cancelled at the server, which takes at most 2 s for all of them.
@@ -150,11 +154,12 @@ class stream_many(AsyncIterator[RunItem | RunResult | RunFailure]):  # noqa: N80
     # -- making -----------------------------------------------------------------------------------------------------
 
     async def _feed(self) -> None:
-        requests = self._requests
+        requests, iterator = self._requests, None
         await self._slots.acquire()
         try:
             if isinstance(requests, AsyncIterable):
-                async for request in requests:
+                iterator = aiter(requests)
+                async for request in iterator:
                     await self._start(request)
             else:
                 for request in requests:
@@ -162,8 +167,8 @@ class stream_many(AsyncIterator[RunItem | RunResult | RunFailure]):  # noqa: N80
         except Exception as error:  # the requests are somebody else's code
             self._refused = error
         finally:
-            if isinstance(requests, AsyncGenerator):  # else it would be left to the garbage collector
-                await cast("AsyncGenerator[RunRequest]", requests).aclose()
+            if isinstance(iterator, AsyncGenerator):  # else it would be left to the garbage collector
+                await cast("AsyncGenerator[RunRequest]", iterator).aclose()
         if self._refused is not None and self._raises:
             self._break(self._refused)
 
@@ -208,6 +213,7 @@ class stream_many(AsyncIterator[RunItem | RunResult | RunFailure]):  # noqa: N80
         """Hands a run's events out, and returns what became of it."""
         now = asyncio.get_running_loop().time
         began = now()
+        outside = _runs_here.set(_runs_here.get() | {self._tasks[request.key]})
         try:
             async with stream:
                 await self._hand_out(request.key, stream, turn)
@@ -218,6 +224,8 @@ class stream_many(AsyncIterator[RunItem | RunResult | RunFailure]):  # noqa: N80
             return failure_of(request, stream, StreamClosedError(_CANCELLED), now() - began)
         except Exception as error:  # also a handler's
             return failure_of(request, stream, error, now() - began)
+        finally:
+            _runs_here.reset(outside)  # a task and its context that hold each other are left to the garbage collector
 
     async def _hand_out(self, key: str, stream: AssistantStream, turn: Turn) -> None:
         most = self._buffer if self._hands_out_events else 0
@@ -292,13 +300,15 @@ class stream_many(AsyncIterator[RunItem | RunResult | RunFailure]):  # noqa: N80
     async def aclose(self) -> None:
         """Ends the runs that are left, and waits until their connections are closed. Idempotent, from any task.
 
+        Called from within a run, by its handler, a tool or `approve`, it does not wait for that run.
+
         A cancel of this wait does not stop it: it lets go of what takes time, the cancels at the server, which go on in the
         background; then it is raised.
         """
         self._closed = True
         self._cut()
         cancelled: asyncio.CancelledError | None = None
-        while pending := self._left() - {asyncio.current_task()}:  # a handler may have asked
+        while pending := self._left() - _runs_here.get() - {asyncio.current_task()}:  # one of them may have asked
             try:
                 await asyncio.wait(pending)
             except asyncio.CancelledError as error:

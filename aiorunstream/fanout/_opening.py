@@ -6,19 +6,21 @@ Retries are made here and not in the backend, because a wait that the server ask
 import asyncio
 import logging
 import random
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from .._log import log
-from ..errors import AiorunstreamError, APIConnectionError, APIError, APIStatusError, InvalidArgumentError
+from ..errors import APIConnectionError, APIError, InvalidArgumentError
 from ..helper import AssistantStream
 from ..options import RequestOptions
 from ..resources import AsyncRuns, AsyncThreads
-from ..resources._control import Control
-from ..retry import MAX_RETRY_AFTER, RetryBudget, RetryPolicy, is_retryable, next_delay
+from ..resources._control import SentOnce
+from ..retry import RetryBudget, next_delay
 from ..stream import RunStream, StreamCall
 from ..tools import ToolSet
+from ._pace import Pace, wait_asked
 from ._request import RunRequest, run_parameters
 
 
@@ -41,7 +43,7 @@ class Opening:
         self._runs = runs if isinstance(runs, AsyncRuns) else runs.runs
         self._retry = self._runs._streams._retry  # noqa: SLF001  # the client's, for requests that have none of their own
         self._budget = RetryBudget(self._retry.budget)
-        self._not_before = 0.0  # on the loop's clock
+        self._pace = Pace()
 
     def check(self, request: RunRequest) -> None:
         """Raises `InvalidArgumentError` for a request that cannot be begun from what was given."""
@@ -67,27 +69,25 @@ class Opening:
     async def _begun(self, request: RunRequest) -> RunStream:
         given = request.options or RequestOptions()
         policy = given.retry or self._retry
-        once = msgspec.structs.replace(given, retry=msgspec.structs.replace(policy, attempts=1))
-        attempt = 0
+        once = msgspec.structs.replace(given, retry=SentOnce(reconcile=policy.reconcile, others=given.retry))
+        attempt, succeeded = 0, self._pace.succeeded
         while True:
-            await self._until_wanted()
             attempt += 1
             try:
-                stream = await self._call(request, once)
+                stream = await self._pace.send(partial(self._call, request, once))
             except APIError as error:
                 if isinstance(error, APIConnectionError) and error.reason == "no free slot":
                     attempt -= 1  # it has waited already, and nothing was sent: in a fan-out that is no failure
                     continue
-                delay = self._delay(policy, attempt, error)
+                if policy.attempts > 1 and wait_asked(error) is not None and self._pace.succeeded > succeeded:
+                    attempt, succeeded = attempt - 1, self._pace.succeeded  # others got through: its turn will come
+                delay = next_delay(policy, attempt, error, random.random(), self._budget)  # noqa: S311  # jitter
                 if delay is None:
                     raise
                 problem = type(error).__name__
                 log(logging.INFO, "request retried", key=request.key, attempt=attempt, delay=delay, error=problem)
             else:
                 self._budget.give_back()
-                if isinstance(control := stream._control, Control):  # noqa: SLF001
-                    # What the run's later requests do is theirs again: its tool outputs, its cancel.
-                    control.options = msgspec.structs.replace(control.options, retry=given.retry)
                 return stream
             await asyncio.sleep(delay)
 
@@ -103,16 +103,3 @@ class Opening:
             return self._runs.create_stream(request.thread_id, if_active=request.if_active, **keywords)
         assert self._threads is not None, "it was checked"
         return self._threads.create_and_run_stream(**keywords)
-
-    def _delay(self, policy: RetryPolicy, attempt: int, error: AiorunstreamError) -> float | None:
-        """Seconds until the next attempt, or None. Where the server names them, they are everybody's."""
-        asked = error.retry_after if isinstance(error, APIStatusError) and is_retryable(error) else None
-        if asked is not None:
-            until = asyncio.get_running_loop().time() + min(asked, MAX_RETRY_AFTER)
-            self._not_before = max(self._not_before, until)
-        return next_delay(policy, attempt, error, random.random(), self._budget)  # noqa: S311  # jitter
-
-    async def _until_wanted(self) -> None:
-        now = asyncio.get_running_loop().time
-        while (left := self._not_before - now()) > 0:  # noqa: ASYNC110  # it sleeps for as long as it takes, not to look
-            await asyncio.sleep(left)

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from .. import checks
 from ..errors import InvalidArgumentError
 from ..handler import AssistantEventHandler
-from ..helper import Approve, OnToolError
+from ..helper import Approve, OnToolError, problem_of
 from ..models import (
     AssistantResponseFormatOption,
     AssistantTool,
@@ -160,14 +160,15 @@ def _check_manner(request: RunRequest) -> None:
 
 
 def _check_helper(request: RunRequest) -> None:
-    checks.one_of("report", "raise")("on_tool_error", request.on_tool_error)
-    checks.integer(1)("max_concurrent_tools", request.max_concurrent_tools)
-    checks.integer(0)("max_rounds", request.max_rounds)
-    timeout: object = request.tool_timeout
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
-        raise InvalidArgumentError("tool_timeout must be above 0 seconds, or None", argument="tool_timeout")
-    handler: object = request.event_handler
-    if handler is not None and not isinstance(handler, AssistantEventHandler):
-        raise InvalidArgumentError("event_handler must be an AssistantEventHandler", argument="event_handler")
-    if request.approve is not None and not callable(request.approve):
-        raise InvalidArgumentError("approve must be a function", argument="approve")
+    problem = problem_of(
+        tools=None,  # they need not be a ToolSet: others are sent, and nothing is called
+        event_handler=request.event_handler,
+        on_tool_error=request.on_tool_error,
+        tool_timeout=request.tool_timeout,
+        max_concurrent_tools=request.max_concurrent_tools,
+        max_rounds=request.max_rounds,
+        approve=request.approve,
+    )
+    if problem is not None:
+        name, must = problem
+        raise InvalidArgumentError(f"{name} must be {must}", argument=name)

@@ -1,6 +1,7 @@
 """What a run that waits is answered with: the outputs of its tool calls, or what was decided of calls at a server."""
 
 from ..errors import ToolError
+from ..handler import AssistantEventHandler
 from ..models import Run, SubmitToolApprovalAction
 from ..stream import RunStream, StreamCall
 from ..tools import ToolSet
@@ -70,12 +71,36 @@ class Answering:
                 waiting.give_up(failure)
 
 
-def problem_of(on_error: object, timeout: float | None, at_once: int, max_rounds: int) -> str | None:
-    """What is wrong with settings of a caller, by the names that it knows; None where nothing is."""
-    if on_error not in ("report", "raise"):
-        return 'on_tool_error must be "report" or "raise"'
-    if timeout is not None and not timeout > 0:
-        return "tool_timeout must be above 0 seconds, or None"
-    if at_once < 1:
-        return "max_concurrent_tools must be at least 1"
-    return "max_rounds must be at least 0" if max_rounds < 0 else None
+def problem_of(
+    *,
+    tools: object,
+    event_handler: object,
+    on_tool_error: object,
+    tool_timeout: object,
+    max_concurrent_tools: object,
+    max_rounds: object,
+    approve: object,
+) -> tuple[str, str] | None:
+    """The first setting of a caller that cannot be meant, and what it must be; None where all can."""
+    rules = (
+        (tools is None or isinstance(tools, ToolSet), "tools", "a ToolSet([...])"),
+        (
+            event_handler is None or isinstance(event_handler, AssistantEventHandler),
+            "event_handler",
+            "an AssistantEventHandler: an instance, not the class",
+        ),
+        (on_tool_error in ("report", "raise"), "on_tool_error", '"report" or "raise"'),
+        (
+            tool_timeout is None or (isinstance(tool_timeout, (int, float)) and tool_timeout > 0),
+            "tool_timeout",
+            "above 0 seconds, or None",
+        ),
+        (_is_whole(max_concurrent_tools, least=1), "max_concurrent_tools", "a whole number of at least 1"),
+        (_is_whole(max_rounds, least=0), "max_rounds", "a whole number of at least 0"),
+        (approve is None or callable(approve), "approve", "a function"),
+    )
+    return next(((name, must) for holds, name, must in rules if not holds), None)
+
+
+def _is_whole(value: object, *, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

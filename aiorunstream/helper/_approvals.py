@@ -1,7 +1,8 @@
 """The calls a run at Azure waits for leave to make, put before whoever decides."""
 
-import inspect
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import anyio
 
@@ -12,7 +13,8 @@ from ..models import (
     RequiredActionMCPToolCall,
 )
 from ..params import ToolApproval
-from ._tool_round import Approve
+from ._callbacks import made
+from ._tool_round import APPROVE_CANCELLED, Approve
 
 
 class Approvals:
@@ -53,5 +55,11 @@ class Approvals:
     async def _ask(self, call: RequiredActionMCPToolCall) -> bool:
         # With the server before it, the name cannot be taken for that of a function of the caller.
         function = RequiredActionFunction(f"{call.server_label}.{call.name}", call.arguments)
-        answer = self._approve(RequiredActionFunctionToolCall(call.id, function))
-        return bool(await answer if inspect.isawaitable(answer) else answer)
+        asked = partial(self._approve, RequiredActionFunctionToolCall(call.id, function))
+        task = asyncio.current_task()
+        try:
+            return bool(await made(asked, whose="approve"))
+        except asyncio.CancelledError as error:
+            if task is None or task.cancelling():  # it is the reader's own
+                raise
+            raise RuntimeError(APPROVE_CANCELLED) from error

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from ..errors import ConfigurationError, StreamBusyError, StreamClosedError, StreamError
 from ..events import RunEvent, ThreadMessageDelta
@@ -63,10 +63,18 @@ class AssistantStream(AsyncIterator[RunEvent]):
         max_rounds: int = 16,
         approve: Approve | None = None,
     ) -> None:
-        problem = problem_of(on_tool_error, tool_timeout, max_concurrent_tools, max_rounds)
+        problem = problem_of(
+            tools=tools,
+            event_handler=event_handler,
+            on_tool_error=on_tool_error,
+            tool_timeout=tool_timeout,
+            max_concurrent_tools=max_concurrent_tools,
+            max_rounds=max_rounds,
+            approve=approve,
+        )
         if problem is not None:
             call.close()  # else Python warns of a request that was never sent
-            raise ConfigurationError(problem)
+            raise ConfigurationError(" must be ".join(problem))
         self._call = call
         self._handler = event_handler
         self._answering = Answering(
@@ -217,6 +225,8 @@ class AssistantStream(AsyncIterator[RunEvent]):
         try:
             for call in self._calls:
                 await made(call)
+                if self._ended:  # it was closed meanwhile, and the handler told so
+                    break
         finally:
             self._busy = False
         event, self._held = self._held, None
@@ -291,6 +301,12 @@ class AssistantStream(AsyncIterator[RunEvent]):
         if stream.run_id is None:
             self._timing.begin_run()
         return self
+
+    if not TYPE_CHECKING:  # type checkers have a better place for this error
+
+        def __await__(self) -> NoReturn:
+            self._call.close()  # else Python warns of a request that was never sent, too
+            raise StreamBusyError("this stream is not to be awaited: enter it with `async with`")
 
     def _adopt(self, stream: RunStream) -> None:
         self._seen_before = self.events_seen

@@ -1,13 +1,13 @@
 """Callbacks of users, plain or async, made one at a time."""
 
-from ..handler import Call
+import inspect
+from collections.abc import Callable
 
 
-async def made(call: Call) -> None:
-    """Makes a callback, and waits for what it returned, if that is to be awaited."""
+async def made(call: Callable[[], object], *, whose: str = "a handler") -> object:
+    """Makes a callback, and returns what it returned, waited for where that is to be awaited."""
     try:
         told = call()
-        if told is not None:
-            await told
+        return await told if told is not None and inspect.isawaitable(told) else told
     except StopAsyncIteration as error:  # it would end the reader's loop, unseen
-        raise RuntimeError("a handler raised StopAsyncIteration") from error
+        raise RuntimeError(f"{whose} raised StopAsyncIteration") from error

@@ -1,5 +1,6 @@
 """The tool calls a run waits for: made at once, each within its time, and answered with text for the model."""
 
+import asyncio
 import inspect
 import math
 import time
@@ -16,6 +17,7 @@ from ..errors import ToolError
 from ..models import RequiredActionFunctionToolCall, RequiredActionToolCall, Run
 from ..params import ToolOutput
 from ..tools import CallableTool, ToolSet, encode_output
+from ._callbacks import made
 
 OnToolError = Literal["report", "raise"]
 Approve = Callable[[RequiredActionFunctionToolCall], bool | Awaitable[bool]]
@@ -23,6 +25,7 @@ Approve = Callable[[RequiredActionFunctionToolCall], bool | Awaitable[bool]]
 _BEFORE_EXPIRY = 1.0
 """Seconds before a run's `expires_at` by which its tools must be done: times on the wire are whole seconds."""
 REFUSED = "The user refused this call."
+APPROVE_CANCELLED = "approve was cancelled from within"
 
 
 class ToolRound:
@@ -87,8 +90,12 @@ class ToolRound:
             if output is None:
                 output = self._problem("it was given up: the run expires", call)
             self._outputs[place] = output
-        except anyio.get_cancelled_exc_class():
-            raise
+        except anyio.get_cancelled_exc_class() as error:
+            if _is_cancelled_from_outside():
+                raise
+            failure = RuntimeError(APPROVE_CANCELLED)  # a tool that ends so has an output
+            failure.__cause__ = error
+            self.give_up(failure)
         except BaseException as error:  # raised once the group is closed
             self.give_up(error)
 
@@ -101,8 +108,7 @@ class ToolRound:
     async def _is_approved(self, call: RequiredActionFunctionToolCall) -> bool:
         if self._approve is None:
             return True
-        answer = self._approve(call)
-        return bool(await answer if inspect.isawaitable(answer) else answer)
+        return bool(await made(partial(self._approve, call), whose="approve"))
 
     async def _make(self, call: RequiredActionToolCall) -> str:
         if not isinstance(call, RequiredActionFunctionToolCall):
@@ -117,7 +123,7 @@ class ToolRound:
         except ToolError as error:
             return self._problem(str(error), call, error)
         except Exception as error:  # somebody else's code
-            return self._problem(f"{name} failed: {type(error).__name__}: {error}", call, error)
+            return self._problem(f"{name} failed: {type(error).__name__}{_said(error)}", call, error)
 
     async def _within(
         self, tool: CallableTool[..., object], arguments: dict[str, object], call: RequiredActionFunctionToolCall
@@ -126,9 +132,12 @@ class ToolRound:
         timeout = self._timeout if tool.timeout is None else tool.timeout
         with anyio.move_on_after(timeout):
             try:
-                return encode_output(await _result_of(tool, arguments), tool=tool.name)
+                result = await _result_of(tool, arguments)
+                if _has_cancelled_itself():
+                    await anyio.lowlevel.checkpoint()  # raises that here, where it is about this call alone
+                return encode_output(result, tool=tool.name)
             except anyio.get_cancelled_exc_class():
-                if anyio.current_effective_deadline() == -math.inf:
+                if _is_cancelled_from_outside():
                     raise
             return self._problem(f"{tool.name} was cancelled from within", call)
         return self._problem(f"{tool.name} was given up: it took longer than {timeout:g} s", call)
@@ -150,6 +159,23 @@ async def _result_of(tool: CallableTool[..., object], arguments: dict[str, objec
     limiter, function = anyio.CapacityLimiter(1), partial(tool.function, **arguments)
     result = await to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
     return await result if inspect.isawaitable(result) else result  # a plain function around an async one
+
+
+def _is_cancelled_from_outside() -> bool:
+    """Of a call that was cancelled: whether by what is around it, and not by its own code."""
+    return anyio.current_effective_deadline() == -math.inf
+
+
+def _has_cancelled_itself() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0 and not _is_cancelled_from_outside()
+
+
+def _said(error: Exception) -> str:
+    try:
+        return f": {error}"
+    except Exception:  # somebody else's code here too
+        return ""
 
 
 def _id_of(call: RequiredActionToolCall) -> str:

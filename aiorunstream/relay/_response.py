@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPMethod, HTTPStatus
-from typing import Literal
+from typing import Literal, cast
 
 from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
@@ -124,16 +124,16 @@ def refusal(error: AiorunstreamError) -> Response:
     return Response(problem.body(), problem.status, headers, media_type="application/json")
 
 
-def _check(call: object, ping: object, on_disconnect: object, headers: Mapping[str, str], status_code: int) -> None:
+def _check(call: object, ping: object, on_disconnect: object, headers: object, status_code: int) -> None:
     rules = (
         (isinstance(call, (StreamCall, AssistantStream)), "call", "what create_stream(...) or stream(...) returns"),
         (ping is None or (isinstance(ping, (int, float)) and ping > 0), "ping", "a number of seconds above 0, or None"),
         (on_disconnect in ("cancel", "continue"), "on_disconnect", '"cancel" or "continue"'),
         (status_code in range(200, 300) and status_code not in (204, 205), "status_code", "a 2xx that has a body"),
         (
-            all(map(_is_header, headers.items())),
+            isinstance(headers, Mapping) and all(map(_is_header, cast("Mapping[object, object]", headers).items())),
             "headers",
-            "names and values without line ends, and none of the body's",
+            "a dict of names and values, without line ends and none of the body's",
         ),
     )
     for holds, name, must in rules:
@@ -141,8 +141,10 @@ def _check(call: object, ping: object, on_disconnect: object, headers: Mapping[s
             raise InvalidArgumentError(f"{name} must be {must}", argument=name)
 
 
-def _is_header(item: tuple[str, str]) -> bool:
+def _is_header(item: tuple[object, object]) -> bool:
     name, value = item
+    if not isinstance(name, str) or not isinstance(value, str):
+        return False
     of_the_body = name.lower() in ("content-type", "content-length", "content-encoding", "transfer-encoding")
     text = name + value
     return not of_the_body and text.isascii() and not any(char in text for char in "\r\n\0")

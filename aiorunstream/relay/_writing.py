@@ -28,7 +28,8 @@ class Only:
     """
 
     def __init__(self, names: Collection[str] | None) -> None:
-        if names is not None and (isinstance(names, str) or not names):
+        given: object = names
+        if given is not None and (not isinstance(given, Collection) or isinstance(given, str) or not given):
             raise InvalidArgumentError("only must be a collection of at least one event name", argument="only")
         known: list[object] = [*(names or ())]
         for name in known:

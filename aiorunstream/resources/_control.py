@@ -13,6 +13,7 @@ from ..backends import Answer, Backend, Opened, Settings
 from ..models import Message, Run, RunStep
 from ..operations import CANCEL_RUN, LIST_RUNS, RETRIEVE_RUN, Call, make_call
 from ..protocol import OnErrorEvent
+from ..retry import RetryPolicy
 from ._polling import Look, has_stopped, poll_run
 from ._resource import keep_answer
 from .messages import AsyncMessages
@@ -22,6 +23,17 @@ T = TypeVar("T")
 
 MOST_LOOKS = 64
 """How many looks at runs may be under way in one loop."""
+
+
+class SentOnce(RetryPolicy, frozen=True, kw_only=True):
+    """The policy of a request that is sent once, because its sender has retries of his own.
+
+    Args:
+        others: the policy of all other requests about its run; None is the client's.
+    """
+
+    attempts: int = 1
+    others: RetryPolicy | None = None
 
 
 class Keeper(Protocol):
@@ -66,7 +78,7 @@ class Control:
     """Asks about the runs of one request: with its headers and clocks, and showing in steps what it asked to include.
 
     Attributes:
-        options: those of the request, without what is for its body only.
+        options: those of the request, without what is for its body only, or for the one time it is sent.
     """
 
     def __init__(self, backend: Backend, looking: Looking, keeper: Keeper, call: Call[Run]) -> None:
@@ -78,8 +90,13 @@ class Control:
             for name, value in (call.options.extra_headers or {}).items()
             if name.lower() != "idempotency-key"
         }
+        retry = call.options.retry
         self.options = msgspec.structs.replace(
-            call.options, extra_headers=headers or None, extra_body=None, idempotency_key=None
+            call.options,
+            extra_headers=headers or None,
+            extra_body=None,
+            idempotency_key=None,
+            retry=retry.others if isinstance(retry, SentOnce) else retry,
         )
         included = [value for name, value in call.query if name.startswith("include")]
         self._include: Sequence[str] | UnsetType = included or UNSET
