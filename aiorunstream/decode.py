@@ -30,7 +30,7 @@ UNNAMED = "message"
 """What the SSE standard calls a message that has no `event` field."""
 
 
-class Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class _Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """LiteLLM and Astra name the event inside the data: an object of exactly these (`enabled` is in the schema)."""
 
     event: str
@@ -38,7 +38,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     enabled: bool | None = None
 
 
-_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _skim = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -70,7 +70,7 @@ def decode(name: str, payload: bytes) -> Decoded:
     """
     envelope = None
     if name == UNNAMED or name in REGISTRY:
-        envelope = open_envelope(payload)
+        envelope = _open_envelope(payload)
     if envelope is None or name not in (UNNAMED, envelope.event):
         return _decode_named(name, payload)
     # Opened once only: an envelope in an envelope is a payload like any other.
@@ -80,7 +80,7 @@ def decode(name: str, payload: bytes) -> Decoded:
     return inner
 
 
-def open_envelope(payload: bytes) -> Envelope | None:
+def _open_envelope(payload: bytes) -> _Envelope | None:
     """The envelope that a payload is, or None where it is none."""
     with suppress(*UNDECODABLE):
         return _decode_envelope(payload)

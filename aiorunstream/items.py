@@ -15,6 +15,9 @@ import msgspec
 
 from .models import FileSearchResult, JSONObject, Usage
 
+NO_JSON = (TypeError, ValueError, OverflowError, RecursionError)
+"""What writing JSON raises for what cannot be written."""
+
 
 def check_text(name: str, value: object) -> None:
     """Raises `ValueError` where it is no text, or none that JSON can hold, such as half a surrogate pair."""
@@ -27,7 +30,7 @@ def check_text(name: str, value: object) -> None:
 def _check_json(name: str, value: object) -> None:
     try:
         msgspec.json.encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except NO_JSON as error:
         raise ValueError(f"{name} cannot be written as JSON: {error}") from None
 
 

@@ -18,6 +18,7 @@ from .drafts import MessageDraft
 from .engine import Turn
 from .intake import StoreError, invalid
 from .items import (
+    NO_JSON,
     AskApproval,
     BreakOff,
     CallTool,
@@ -339,7 +340,7 @@ class RunMachine:
 def _can_be_told(thing: Message | RunStep) -> bool:
     try:
         msgspec.json.encode(thing)
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except NO_JSON:
         return False
     return True
 

@@ -156,6 +156,12 @@ class RequestOptions(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("extra_headers", "extra_query", "extra_body"):
             check_mapping(name, getattr(self, name))
 
+    def for_another_request(self) -> "RequestOptions":
+        """The same, for another request that is made for this one: without its body, and what makes it unique."""
+        named = self.extra_headers or {}
+        headers = {name: value for name, value in named.items() if name.lower() != "idempotency-key"}
+        return msgspec.structs.replace(self, extra_headers=headers or None, extra_body=None, idempotency_key=None)
+
     def __repr__(self) -> str:
         """Names what is set; headers may hold keys, and bodies what people wrote."""
         given = [name for name in self.__struct_fields__ if getattr(self, name) is not None]

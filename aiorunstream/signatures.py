@@ -57,13 +57,21 @@ class _Parameter(NamedTuple):
 
 def unwrapped(function: AnyFunction) -> AnyFunction:
     """The function that somebody wrote: below partials and wrappers. It has the name and the text."""
+    for below in _layers(function):
+        function = below
+    return function
+
+
+def _layers(function: AnyFunction) -> Iterator[AnyFunction]:
+    """The function, each partial below it, and the one that is below all partials and wrappers."""
     while True:
+        yield function
         if isinstance(function, functools.partial):
             function = cast("functools.partial[object]", function).func
         elif hasattr(function, "__wrapped__"):
-            function = inspect.unwrap(function)
+            function = inspect.unwrap(function, stop=lambda layer: isinstance(layer, functools.partial))
         else:
-            return function
+            return
 
 
 def docstring(function: AnyFunction) -> str | None:
@@ -110,14 +118,10 @@ def _parameters(function: AnyFunction, label: str, *, strict: bool) -> Iterator[
 def _filled_in(function: AnyFunction) -> Collection[str]:
     """The names that partials fill in: this one, and those below it and below wrappers."""
     found: set[str] = set()
-    while True:
-        if isinstance(function, functools.partial):
-            found |= cast("functools.partial[object]", function).keywords.keys()
-            function = cast("functools.partial[object]", function).func
-        elif (below := getattr(function, "__wrapped__", None)) is not None:
-            function = below
-        else:
-            return found
+    for layer in _layers(function):
+        if isinstance(layer, functools.partial):
+            found |= cast("functools.partial[object]", layer).keywords.keys()
+    return found
 
 
 def _hint(written: AnyFunction, parameter: inspect.Parameter, label: str) -> Any:

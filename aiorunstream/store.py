@@ -195,9 +195,8 @@ class Store:
         return self.keep_message(thread_id, params, id=id)
 
     def keep_message(self, thread_id: str, params: MessageCreateParams, *, id: str | None = None) -> Message:
-        """Puts a message on a thread that is on it elsewhere already, whatever run has become active."""
+        """Puts a message on a thread that was checked, and may be on it elsewhere, whatever run has become active."""
         record = self.record(thread_id)
-        check_message(params)
         return record.messages.put(self._new_message(record.id, params, id))
 
     def _add_messages(self, record: ThreadRecord, messages: Sequence[MessageCreateParams]) -> list[Message]:

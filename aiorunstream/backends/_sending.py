@@ -23,6 +23,7 @@ from ..errors import (
     StreamProtocolError,
 )
 from ..operations import Call
+from ..options import Timeouts
 from ..params import encode_body
 from ..retry import RetryBudget, next_delay, retry_after
 from ..transport import Request, ResponseBody
@@ -90,7 +91,7 @@ class Sender:
     async def _attempt(self, call: Call[T], once: Callable[[Call[T], float], Awaitable[R]]) -> R:
         policy = call.options.retry or self.settings.retry
         loop = asyncio.get_running_loop()
-        began, total = loop.time(), (call.options.timeouts or self.settings.timeouts).total
+        began, total = loop.time(), self._timeouts(call).total
         attempt = 0
         while True:
             attempt += 1
@@ -137,7 +138,7 @@ class Sender:
 
     async def _secret(self, call: Call[T], began: float) -> Secret | None:
         """The key for an attempt. Whoever gives it may take as long as `Timeouts.total` leaves."""
-        total = (call.options.timeouts or self.settings.timeouts).total
+        total = self._timeouts(call).total
         clock = asyncio.timeout_at(None if total is None else began + total)
         try:
             async with clock:
@@ -155,6 +156,9 @@ class Sender:
 
     # -- a call as a request ----------------------------------------------------------------------------------------
 
+    def _timeouts(self, call: Call[T]) -> Timeouts:
+        return call.options.timeouts or self.settings.timeouts
+
     def _request(self, call: Call[T], secret: Secret | None, began: float, *, streams: bool) -> Request:
         body = call.body
         if body is not None and call.options.extra_body:
@@ -169,7 +173,7 @@ class Sender:
             url=self._url(call),
             headers=self._headers(call, secret, streams=streams),
             body=None if body is None else encode_body(body),
-            timeouts=call.options.timeouts or self.settings.timeouts,
+            timeouts=self._timeouts(call),
             creates=call.operation.creates,
             streams=streams,
             began=began,

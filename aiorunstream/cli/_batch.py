@@ -20,7 +20,7 @@ from ._batch_files import BatchFileError, BatchFiles, Open
 from ._batch_progress import BatchProgress, summary
 from ._batch_work import Batch, Settings
 from ._chat_tools import load_tools
-from ._options import not_empty
+from ._options import OptionalBaseURL
 from ._show import harmless, in_a_line
 
 _MOST_PROBLEMS = 10
@@ -33,14 +33,7 @@ def batch(
     ],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the results go, one JSON object a line.")],
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="OPENAI_BASE_URL",
-            callback=not_empty,
-            help="Where the server's /threads is; else a server is started here.",
-        ),
-    ] = None,
+    base_url: OptionalBaseURL = None,
     assistant_id: Annotated[
         str | None, typer.Option("--assistant", "--assistant-id", "-a", help="The assistant of lines that name none.")
     ] = None,

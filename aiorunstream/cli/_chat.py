@@ -23,7 +23,7 @@ from ..server import AssistantsServer
 from ..tools import ToolSet
 from ._chat_show import AnswerDisplay, TalkConsole
 from ._chat_tools import DEMO_TOOLS, load_tools
-from ._options import not_empty
+from ._options import OptionalBaseURL
 from ._show import in_a_line, in_one_line
 from ._terminal import Terminal
 
@@ -50,14 +50,7 @@ class _Question(NamedTuple):
 
 def chat(
     *,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="OPENAI_BASE_URL",
-            callback=not_empty,
-            help="Where the server's /threads is; else a server is started here.",
-        ),
-    ] = None,
+    base_url: OptionalBaseURL = None,
     assistant_id: Annotated[
         str | None, typer.Option("--assistant", "--assistant-id", "-a", help="The assistant; else one is made.")
     ] = None,

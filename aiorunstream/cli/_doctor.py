@@ -12,15 +12,13 @@ from ..backends.azure import AzureBackend
 from ..errors import AiorunstreamError
 from ._doctor_checks import Doctor
 from ._doctor_report import Report
-from ._options import not_empty
+from ._options import BaseURL
 from ._show import harmless, in_a_line
 
 
 def doctor(
     *,
-    base_url: Annotated[
-        str, typer.Option(envvar="OPENAI_BASE_URL", callback=not_empty, help="Where the server's /threads is.")
-    ],
+    base_url: BaseURL,
     assistant_id: Annotated[
         str | None, typer.Option("--assistant", "--assistant-id", "-a", help="The assistant to run; else one is made.")
     ] = None,

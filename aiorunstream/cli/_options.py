@@ -1,5 +1,7 @@
 """What several commands ask of their options."""
 
+from typing import Annotated
+
 import typer
 
 
@@ -25,3 +27,16 @@ def not_empty(value: str | None) -> str | None:
     if value is not None and not value.strip():
         raise typer.BadParameter("it is empty")
     return value
+
+
+BaseURL = Annotated[
+    str, typer.Option(envvar="OPENAI_BASE_URL", callback=not_empty, help="Where the server's /threads is.")
+]
+OptionalBaseURL = Annotated[
+    str | None,
+    typer.Option(
+        envvar="OPENAI_BASE_URL",
+        callback=not_empty,
+        help="Where the server's /threads is; else a server is started here.",
+    ),
+]

@@ -15,7 +15,7 @@ from ..backends import HttpBackend
 from ..client import AsyncClient
 from ..errors import AiorunstreamError
 from ..stream import RunStream, StreamCall
-from ._options import not_empty
+from ._options import BaseURL
 from ._record import RecordingBackend, RecordingFile
 from ._show import RunDisplay, in_a_line, in_one_line, of_the_system, why
 
@@ -31,9 +31,7 @@ def run(
     thread_id: Annotated[
         str | None, typer.Option("--thread-id", "-t", help="The thread to go on with; else a new one.")
     ] = None,
-    base_url: Annotated[
-        str, typer.Option(envvar="OPENAI_BASE_URL", callback=not_empty, help="Where the server's /threads is.")
-    ],
+    base_url: BaseURL,
     as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON, and nothing else.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="One line an event, no colours.")] = False,
     record: Annotated[
@@ -43,7 +41,8 @@ def run(
 ) -> None:
     """Run an assistant once and watch it. The key comes from OPENAI_API_KEY.
 
-    Exits with 0 when the run completed, 3 when it waits for tool outputs, 1 for any other end and for errors; all but the first say why on standard error.
+    Exits with 0 when the run completed, 3 when it waits for tool outputs, 1 for any other end and for errors; all but the
+    first say why on standard error.
     """
     console = Console()
     said = message if message is not None else _piped()

@@ -170,5 +170,5 @@ def _check_helper(request: RunRequest) -> None:
         approve=request.approve,
     )
     if problem is not None:
-        name, must = problem
-        raise InvalidArgumentError(f"{name} must be {must}", argument=name)
+        name, said = problem
+        raise InvalidArgumentError(said, argument=name)

@@ -81,7 +81,7 @@ def problem_of(
     max_rounds: object,
     approve: object,
 ) -> tuple[str, str] | None:
-    """The first setting of a caller that cannot be meant, and what it must be; None where all can."""
+    """The first setting of a caller that cannot be meant, and what to say of it; None where all can."""
     rules = (
         (tools is None or isinstance(tools, ToolSet), "tools", "a ToolSet([...])"),
         (
@@ -99,7 +99,7 @@ def problem_of(
         (_is_whole(max_rounds, least=0), "max_rounds", "a whole number of at least 0"),
         (approve is None or callable(approve), "approve", "a function"),
     )
-    return next(((name, must) for holds, name, must in rules if not holds), None)
+    return next(((name, f"{name} must be {must}") for holds, name, must in rules if not holds), None)
 
 
 def _is_whole(value: object, *, least: int) -> bool:

@@ -74,7 +74,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         )
         if problem is not None:
             call.close()  # else Python warns of a request that was never sent
-            raise ConfigurationError(" must be ".join(problem))
+            raise ConfigurationError(problem[1])
         self._call = call
         self._handler = event_handler
         self._answering = Answering(

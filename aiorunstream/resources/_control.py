@@ -85,19 +85,9 @@ class Control:
         self._backend = backend
         self._looking = looking
         self._keeper = keeper
-        headers = {
-            name: value
-            for name, value in (call.options.extra_headers or {}).items()
-            if name.lower() != "idempotency-key"
-        }
-        retry = call.options.retry
-        self.options = msgspec.structs.replace(
-            call.options,
-            extra_headers=headers or None,
-            extra_body=None,
-            idempotency_key=None,
-            retry=retry.others if isinstance(retry, SentOnce) else retry,
-        )
+        self.options = call.options.for_another_request()
+        if isinstance(self.options.retry, SentOnce):
+            self.options = msgspec.structs.replace(self.options, retry=self.options.retry.others)
         included = [value for name, value in call.query if name.startswith("include")]
         self._include: Sequence[str] | UnsetType = included or UNSET
 

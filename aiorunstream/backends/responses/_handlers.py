@@ -40,7 +40,6 @@ from ._keeping import BridgedThread
 from ._protocol import ResponsesProtocol
 from ._request import check_extra
 from ._runs import Runs
-from ._server import without_body
 from ._threads import Threads
 
 Handler = Callable[[Asked], Awaitable[object]]
@@ -115,7 +114,7 @@ class Handlers:
         body = {name: value for name, value in asked.body.items() if name not in _NOT_OF_A_RUN}
         of_run = read_params(RunCreateParams, body)
         resources: JSONObject | None = msgspec.to_builtins(given(params.tool_resources, None))
-        made = (await self._threads.create(of_thread, without_body(asked.options))).id
+        made = (await self._threads.create(of_thread, asked.options.for_another_request())).id
         opened: Opened | None = None
         try:
             async with self._threads.using(made, asked.options) as thread:

@@ -23,7 +23,7 @@ from ._machine import BridgedMachine
 from ._modes import InputItem
 from ._request import run_body
 from ._run import BridgedRun
-from ._server import Server, without_body
+from ._server import Server
 from ._streams import Streams
 from ._threads import Threads
 
@@ -211,7 +211,7 @@ class Runs:
 
     def drop(self, thread_id: str, options: RequestOptions) -> None:
         """Forgets a thread that was made for a run which could not be begun."""
-        self._streams.keep(self._drop(thread_id, without_body(options)))
+        self._streams.keep(self._drop(thread_id, options.for_another_request()))
 
     async def _drop(self, thread_id: str, options: RequestOptions) -> None:
         with suppress(APIError, StoreError):
@@ -239,7 +239,7 @@ class Runs:
         response: JSONObject | None = None
         if bridged.response_id is not None and self._threads.mode != "replay":
             try:
-                response = await self._server.retrieve_response(bridged.response_id, without_body(options))
+                response = await self._server.retrieve_response(bridged.response_id, options.for_another_request())
             except NotFoundError:
                 response = None
         if bridged.run.is_terminal or bridged.is_attached:
@@ -263,7 +263,7 @@ class Runs:
         if bridged is None or run.is_terminal:
             raise invalid(f"Cannot cancel run with status '{run.status}'.")
         if self._background and run.status != "requires_action" and bridged.response_id is not None:
-            await self._server.cancel_response(bridged.response_id, without_body(options))
+            await self._server.cancel_response(bridged.response_id, options.for_another_request())
         if bridged.run.is_terminal:
             return bridged.run
         if body is not None and bridged.is_attached:

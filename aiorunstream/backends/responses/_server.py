@@ -2,8 +2,6 @@
 
 import logging
 
-import msgspec
-
 from ..._log import log
 from ...errors import NotFoundError
 from ...models import JSONObject
@@ -34,14 +32,6 @@ _PAGE = "100"
 _NO_CONVERSATIONS = (
     'is it a server without conversations? then use ResponsesBackend(threads="previous_response_id") or "replay"'
 )
-
-
-def without_body(options: RequestOptions) -> RequestOptions:
-    """The options of a call, for another request that is made for it."""
-    headers = {
-        name: value for name, value in (options.extra_headers or {}).items() if name.lower() != "idempotency-key"
-    }
-    return msgspec.structs.replace(options, extra_headers=headers or None, extra_body=None, idempotency_key=None)
 
 
 class Server:

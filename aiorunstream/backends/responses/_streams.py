@@ -18,7 +18,7 @@ from .._base import Opened
 from ._body import BridgedBody, Reopen, Save
 from ._protocol import ResponsesProtocol
 from ._run import BridgedRun
-from ._server import Server, without_body
+from ._server import Server
 
 _AN_INSTANT = 0.001
 
@@ -107,7 +107,7 @@ class Streams:
         )
 
     def _reopen(self, options: RequestOptions) -> Reopen:
-        options, server = without_body(options), self._server
+        options, server = options.for_another_request(), self._server
         timeouts = options.timeouts or server.settings.timeouts
         now = asyncio.get_running_loop().time
         until = None if timeouts.total is None else now() + timeouts.total

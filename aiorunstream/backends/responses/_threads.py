@@ -19,7 +19,7 @@ from ._input import cancelled_answers, is_message, message_item, message_of, una
 from ._json import object_of, text_of
 from ._keeping import BridgedThread, ThreadStore, restored, saved
 from ._modes import InputItem, Memory, ThreadMode
-from ._server import Server, without_body
+from ._server import Server
 from ._tools import reachable
 
 
@@ -127,7 +127,7 @@ class Threads:
             found = restored(data, self._store, self.mode)
             found.last_saved = data
         elif self.mode == "conversation":
-            found = await self._adopt(id, without_body(options))
+            found = await self._adopt(id, options.for_another_request())
         if found is None:
             raise StoreError("not_found", f"No thread found with id '{id:.128}'.")
         meanwhile = self.working_set.get(id)
@@ -163,7 +163,7 @@ class Threads:
         if self.mode != "conversation":
             return False
         try:
-            items = await self._server.list_items(thread.id, without_body(options))
+            items = await self._server.list_items(thread.id, options.for_another_request())
         except APIError:
             return False
         return thread.memory.mend(unanswered(items))
@@ -184,7 +184,7 @@ class Threads:
             if not id:
                 raise StoreError("invalid", "The server has made a conversation without an id.")
             if items and self._sends_at_once:
-                item_ids = await self._create_items(id, items, without_body(options))
+                item_ids = await self._create_items(id, items, options.for_another_request())
         thread = BridgedThread(self._store.record(self._store.create_thread(bare, id=id).id))
         self.working_set[thread.id] = thread
         for message, item, item_id in zip(messages, items, item_ids, strict=True):
