@@ -231,3 +231,19 @@ async def test_a_server_that_speaks_no_tls_is_asked_about() -> None:
             with pytest.raises(APIConnectionError, match="https") as caught:
                 await start(client)
     assert (caught.value.reason, caught.value.errno) == ("SSLError", None)
+
+
+async def test_what_a_hook_of_the_sessions_raises_after_the_request_has_left_is_no_refusal() -> None:
+    async def raise_it(*_: object) -> None:
+        raise ValueError("a hook of somebody else's")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(raise_it)
+    async with (
+        RawServer(answering(stream_answer())) as server,
+        aiohttp.ClientSession(trace_configs=[trace]) as session,
+        AsyncClient(base_url=server.base_url, retry=NO_RETRY, session=session) as client,
+    ):
+        with pytest.raises(RunOutcomeUnknownError) as caught:
+            await start(client)
+    assert caught.value.reason == "ValueError"

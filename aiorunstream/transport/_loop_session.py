@@ -171,8 +171,11 @@ class LoopSession:
             failure = not_sent(request.host, error)
         except TimeoutError:
             failure = self._too_late(request, opening)
-        except ValueError as error:  # of aiohttp, which looks at what it was given
-            failure = refused(error)
+        except (
+            ValueError
+        ) as error:  # of aiohttp, which looks at what it was given; or of a hook of the caller's session
+            may_be_done = request.creates and opening.begun
+            failure = self._no_answer(request, opening, error) if may_be_done else refused(error)
         except BROKEN as error:
             failure = self._no_answer(request, opening, error)
         finally:
