@@ -13,10 +13,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from .json_writing import NO_JSON
 from .models import FileSearchResult, JSONObject, Usage
-
-NO_JSON = (TypeError, ValueError, OverflowError, RecursionError)
-"""What writing JSON raises for what cannot be written."""
 
 
 def check_text(name: str, value: object) -> None:
@@ -27,9 +25,10 @@ def check_text(name: str, value: object) -> None:
         _check_json(name, value)
 
 
-def _check_json(name: str, value: object) -> None:
+def _check_json(name: str, value: object) -> bytes:
+    """The value as JSON. Raises `ValueError` where it has none."""
     try:
-        msgspec.json.encode(value)
+        return msgspec.json.encode(value)
     except NO_JSON as error:
         raise ValueError(f"{name} cannot be written as JSON: {error}") from None
 
@@ -159,7 +158,8 @@ class SearchFiles(msgspec.Struct, frozen=True):
 class UseTool(msgspec.Struct, frozen=True):
     """A use of one of the server's own tools of another kind, such as Azure's: told whole, and kept as it is.
 
-    `call` is the JSON of the call, with its `type`; without an `id` it is given one.
+    `call` is the JSON of the call, with its `type`; without an `id` it is given one. It is copied: what is changed in it
+    afterwards is not said.
 
     Raises:
         ValueError: it is no JSON, or has no type, or one of the kinds that have an item of their own.
@@ -171,7 +171,7 @@ class UseTool(msgspec.Struct, frozen=True):
         kind = self.call.get("type")
         if not isinstance(kind, str) or kind in ("", "function", "code_interpreter", "file_search"):
             raise ValueError(f"a tool of another kind must have a type of its own, not {kind!r}")
-        _check_json("call", self.call)
+        msgspec.structs.force_setattr(self, "call", msgspec.json.decode(_check_json("call", self.call)))
 
 
 class AskApproval(_Words, frozen=True):

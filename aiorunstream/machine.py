@@ -11,14 +11,11 @@ over. The pieces of an answer are joined, and kept, once their message or step e
 other, only out of sight.
 """
 
-import msgspec
-
 from .calls import CallsDraft
 from .drafts import MessageDraft
 from .engine import Turn
 from .intake import StoreError, invalid
 from .items import (
-    NO_JSON,
     AskApproval,
     BreakOff,
     CallTool,
@@ -48,13 +45,11 @@ from .models import (
     ErrorObject,
     IncompleteDetails,
     LastError,
-    Message,
     MessageCreation,
     MessageCreationStepDetails,
     MessageDeltaEvent,
     RequiredActionMCPToolCall,
     Run,
-    RunStep,
     RunStepDeltaEvent,
     ToolCallsStepDetails,
     TruncationStrategy,
@@ -198,20 +193,6 @@ class RunMachine:
             return ()
         return (*self._end_all("expired", "run_expired"), self._objects.change("expired", required_action=None))
 
-    def give_up(self, failure: Fail) -> None:
-        """The run fails, and nobody is told: what it has said cannot be. What is open, or cannot be told, ends empty."""
-        self._message = self._calls = None
-        objects, error = self._objects, LastError(failure.code, failure.message)
-        for message in objects.record.messages.all():
-            if message.run_id == self.run.id and (message.status == "in_progress" or not _can_be_told(message)):
-                objects.end_message(message, (), "run_failed")
-        for step in objects.steps.all():
-            if step.status == "in_progress" or not _can_be_told(step):
-                empty = {"step_details": ToolCallsStepDetails()} if step.type == "tool_calls" else {}
-                objects.end_step(step.id, "failed", last_error=error, **empty)
-        if not self.run.is_terminal:
-            objects.change("failed", last_error=error)
-
     # -- what the engine says ----------------------------------------------------------------------------------------
 
     def _write(self, item: str | Say | Refuse | ShowImage | Cite | CiteURL | LinkFile) -> Events:
@@ -335,14 +316,6 @@ class RunMachine:
         message = self._objects.end_message(draft.message, draft.content(), reason)
         step = self._objects.end_step(draft.step_id, step_status, usage=draft.usage, last_error=error)
         return (message, step)
-
-
-def _can_be_told(thing: Message | RunStep) -> bool:
-    try:
-        msgspec.json.encode(thing)
-    except NO_JSON:
-        return False
-    return True
 
 
 def not_cancellable(run: Run) -> StoreError:

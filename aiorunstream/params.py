@@ -6,16 +6,13 @@ that names the parameter. Nested objects may be Structs of `models/` or plain di
 server's business.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from . import checks
-from .errors import InvalidArgumentError
 from .models import (
     AssistantResponseFormatOption,
     AssistantTool,
@@ -295,54 +292,3 @@ class AssistantUpdateParams(Params, frozen=True, kw_only=True):
     response_format: AssistantResponseFormatOption | JSONMapping | None | UnsetType = UNSET
 
     _checks: ClassVar[Mapping[str, checks.Check]] = {"model": _ID, **_ASSISTANT_CHECKS}
-
-
-def encode_body(body: Mapping[str, object]) -> bytes:
-    """The body as JSON; mappings and sequences of any kind are objects and lists.
-
-    Raises:
-        InvalidArgumentError: something inside has no JSON, such as NaN; the message names the parameter.
-    """
-    culprit = "the body"
-    for name, value in body.items():
-        if not _has_json(value):
-            culprit = name
-            break
-    else:
-        with suppress(*_NO_JSON):
-            return _encode(body)
-    raise InvalidArgumentError(f"{culprit} cannot be written as JSON", argument=culprit)
-
-
-_NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
-
-
-def _encode(value: object) -> bytes:
-    return msgspec.json.encode(value, enc_hook=_plain)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[object, object]", value))
-    if isinstance(value, Sequence):
-        return list(cast("Sequence[object]", value))
-    raise TypeError(type(value).__name__)
-
-
-def _has_json(value: object) -> bool:
-    with suppress(*_NO_JSON):
-        # msgspec writes NaN and infinity as null; only where there is a null is it worth looking for them.
-        return b"null" not in _encode(value) or _is_finite(value)
-    return False
-
-
-def _is_finite(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, msgspec.Struct):
-        return all(_is_finite(getattr(value, name)) for name in value.__struct_fields__)
-    if isinstance(value, Mapping):
-        return all(_is_finite(item) for item in cast("Mapping[object, object]", value).values())
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return all(_is_finite(item) for item in cast("Sequence[object]", value))
-    return True

@@ -19,8 +19,8 @@ from . import signatures
 from .depth import is_deeper
 from .docstrings import summary
 from .errors import ToolError
+from .json_writing import NO_JSON, encode, is_finite, plain
 from .models import FunctionDefinition, FunctionTool, JSONObject
-from .params import _NO_JSON, _encode, _is_finite, _plain
 from .signatures import AnyFunction
 
 P = ParamSpec("P")
@@ -233,10 +233,10 @@ def encode_output(result: object, *, tool: str | None = None) -> str:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     try:
-        text = _encode(value).decode()
+        text = encode(value).decode()
         # msgspec writes NaN and infinity as null, which says something else.
-        finite = "null" not in text or _is_finite(msgspec.to_builtins(value, enc_hook=_plain))
-    except _NO_JSON as error:
+        finite = "null" not in text or is_finite(msgspec.to_builtins(value, enc_hook=plain))
+    except NO_JSON as error:
         reason = f": {error!s:.200}" if isinstance(error, TypeError) else ""
     else:
         if finite:

@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, Self, cast
 
+from timing import comes_true
+
 from aiorunstream import AsyncClient, Limits, RequestOptions, RetryPolicy, RunEvent, RunStream, StreamCall, Timeouts
 
 # -- bytes of answers --------------------------------------------------------------------------------------------------
@@ -212,12 +214,7 @@ class Peer(asyncio.Protocol):
 
     async def closed_within(self, seconds: float) -> bool:
         """Whether the client ends the connection within that time from now."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._closed.wait()
-                return True
-        except TimeoutError:
-            return False
+        return await comes_true(self._closed.is_set, seconds)
 
 
 Script = Callable[[Peer], Awaitable[None]]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import uvicorn
 from raw_server import STREAM_HEAD, Peer, RawServer, answer, answering, chunk, run_json, start, stream_answer
-from scenarios import Held, held, in_time
+from scenarios import Held, held
 from server_client import until
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from timing import in_time
 
 from aiorunstream import AssistantStream, AsyncClient, RetryPolicy, Timeouts
 from aiorunstream.relay import RunStreamResponse

@@ -8,9 +8,8 @@ soon, how often it may have asked, and what becomes of the connection.
 import asyncio
 import os
 import sys
-import time
-from collections.abc import AsyncGenerator, Generator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
@@ -18,6 +17,7 @@ import aiohttp
 import pytest
 from raw_server import Peer, RawServer, Script, client_of, start
 from scenario_children import Child
+from timing import in_time
 
 from aiorunstream import APIError, AsyncClient, Limits, RetryPolicy, StreamError, Timeouts
 from aiorunstream.transport._loop_session import MAX_OPENING
@@ -26,8 +26,6 @@ E = TypeVar("E", bound=APIError)
 Connection = Literal["closed", "pooled", "any"]
 End = Literal["fin", "rst", "open"]
 
-GRACE = 0.25
-"""How much later than its deadline an error may come."""
 SHORT = Timeouts(connect=5, first_event=0.5, idle=0.5)
 SLOW = Timeouts(connect=5, first_event=5, idle=5)
 """For where no clock should be what ends the wait."""
@@ -157,44 +155,6 @@ def held(client: AsyncClient) -> Held:
         acquired=len(connector._acquired),
         pooled=sum(protocol.is_connected() for idle in connector._conns.values() for protocol, _ in idle),
     )
-
-
-# -- time --------------------------------------------------------------------------------------------------------------
-
-
-class _Pulse:
-    """Beats in the loop, and adds up the time in which this process was not let run: a busy machine proves nothing."""
-
-    EVERY, LATE = 0.01, 0.05
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.lost = 0.0
-        self._last = self._loop.time(), time.process_time()
-        self._timer = self._loop.call_later(self.EVERY, self._beat)
-
-    def _beat(self) -> None:
-        (then, used), self._last = self._last, (self._loop.time(), time.process_time())
-        gap = self._last[0] - then
-        if gap > self.LATE:
-            self.lost += max(0.0, gap - self.EVERY - (self._last[1] - used))
-        self._timer = self._loop.call_later(self.EVERY, self._beat)
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-
-@contextmanager
-def in_time(seconds: float) -> Generator[None, None, None]:
-    """Fails where the block takes longer than that and the grace."""
-    pulse = _Pulse()
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        pulse.stop()
-    took = time.monotonic() - began - pulse.lost
-    assert took < seconds + GRACE, f"took {took:.3f} s instead of {seconds:g} s"
 
 
 # -- scenes ------------------------------------------------------------------------------------------------------------

@@ -141,3 +141,15 @@ async def test_a_client_that_is_closed_while_tools_are_called_cancels_the_run_no
             await asyncio.wait({reader})
         assert at.server.store.record(at.thread_id).runs.all()[0].status == "cancelled"
         assert sum(path.endswith("/cancel") for _, path in at.server.requests) == 1
+
+
+async def test_a_stream_that_is_closed_before_it_was_entered_sends_nothing_and_stays_closed() -> None:
+    async with place(["a"]) as at:
+        before = len(at.server.requests)
+        stream = at.stream()
+        await stream.aclose()
+        await stream.aclose()
+        with pytest.raises(StreamClosedError):
+            async with stream:
+                pass
+        assert len(at.server.requests) == before

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 from fan import of_kind, outcomes, request, requests, together
 from fan_children import PATIENT, ManyServer, many_server, plan
-from scenarios import in_time, nothing_left
+from scenarios import nothing_left
+from timing import in_time
 
 from aiorunstream import AsyncClient, StreamInterruptedError, ThreadMessageDelta
 from aiorunstream.fanout import RunFailure, RunItem, RunResult, gather_runs, stream_many

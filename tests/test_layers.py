@@ -22,6 +22,7 @@ ORDER = [
     "retry",
     "options",
     "checks",
+    "json_writing",
     "models._base",
     "models.usage",
     "models.error",

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from aiorunstream import checks, params
 from aiorunstream.errors import AiorunstreamError, InvalidArgumentError
+from aiorunstream.json_writing import encode_body
 from aiorunstream.models import FunctionDefinition, FunctionTool, ImageURL, ImageURLContentBlock, TruncationStrategy
 from aiorunstream.params import (
     AssistantCreateParams,
@@ -26,7 +27,6 @@ from aiorunstream.params import (
     ThreadCreateAndRunParams,
     ThreadCreateParams,
     ToolOutput,
-    encode_body,
 )
 
 Make = Callable[..., Params]

@@ -20,13 +20,14 @@ from raw_server import (
     stream_answer,
 )
 from relay_site import DONE, Backend, Site, left_in_time, page, raw, site, streaming, whole
-from scenarios import in_time, says
+from scenarios import says
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from timing import in_time
 
 from aiorunstream import (
     AssistantStream,

@@ -19,11 +19,12 @@ from relay_site import (
     streaming,
     whole,
 )
-from scenarios import in_time, nothing_left, says
+from scenarios import nothing_left, says
 from server_client import until
 from starlette.responses import Response
 from starlette.types import Message
 from test_cancel_everywhere import PIECES, cancelled_at_every_point, runs_of
+from timing import in_time
 
 from aiorunstream import AssistantStream, AsyncClient
 from aiorunstream.relay import RunStreamResponse

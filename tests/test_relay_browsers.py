@@ -26,12 +26,13 @@ from relay_site import (
     streaming,
     whole,
 )
-from scenarios import in_time, nothing_left
+from scenarios import nothing_left
 from server_client import until
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from timing import in_time
 
 from aiorunstream import AssistantEventHandler, AsyncClient, RunEvent, ToolSet, function_tool
 from aiorunstream.relay import RunStreamResponse

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiorunstream.json_writing import encode_body
 from aiorunstream.models import (
     AssistantToolChoice,
     AssistantToolChoiceFunction,
@@ -44,7 +45,6 @@ from aiorunstream.params import (
     ThreadCreateParams,
     ThreadUpdateParams,
     ToolOutput,
-    encode_body,
 )
 
 jsonschema: Any = pytest.importorskip("jsonschema")

@@ -67,7 +67,9 @@ async def test_what_cannot_be_mapped_is_refused_and_nothing_is_sent() -> None:
         await read(client, thread_id)  # nothing is in the way
 
 
-@pytest.mark.parametrize("name", ["input", "conversation", "previous_response_id", "store", "stream", "stream_options"])
+@pytest.mark.parametrize(
+    "name", ["input", "conversation", "previous_response_id", "store", "background", "stream", "stream_options"]
+)
 async def test_an_extra_body_cannot_say_what_the_backend_says(name: str) -> None:
     async with bridged() as (client, server):
         thread_id = await asked(client)

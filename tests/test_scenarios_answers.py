@@ -16,7 +16,8 @@ from raw_server import (
     run_json,
     stream_answer,
 )
-from scenarios import Scene, by_thread, fails, in_time, repeats, scene
+from scenarios import Scene, by_thread, fails, repeats, scene
+from timing import in_time
 
 from aiorunstream import (
     APIStatusError,

@@ -18,7 +18,8 @@ from raw_server import (
     start,
     stream_answer,
 )
-from scenarios import SLOW, End, Scene, fails, in_time, in_turn, says, scene
+from scenarios import SLOW, End, Scene, fails, in_turn, says, scene
+from timing import in_time
 
 from aiorunstream import (
     RunOutcomeUnknownError,

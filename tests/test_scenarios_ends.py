@@ -21,7 +21,8 @@ from raw_server import (
     start,
     stream_answer,
 )
-from scenarios import fails, in_time, in_turn, repeats, says, scene
+from scenarios import fails, in_turn, repeats, says, scene
+from timing import in_time
 
 from aiorunstream import StreamInterruptedError, StreamTimeoutError, StreamTruncatedError, Timeouts
 

@@ -20,7 +20,8 @@ from raw_server import (
     stream_answer,
 )
 from scenario_children import close_all
-from scenarios import SLOW, Held, Scene, child, held, in_time, in_turn, says, scene
+from scenarios import SLOW, Held, Scene, child, held, in_turn, says, scene
+from timing import in_time
 
 from aiorunstream import (
     AsyncClient,

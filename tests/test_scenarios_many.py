@@ -25,7 +25,8 @@ from raw_server import (
     stream_answer,
 )
 from scenario_children import run_out_of_descriptors
-from scenarios import SHORT, Left, child, in_time, says, scene
+from scenarios import SHORT, Left, child, says, scene
+from timing import in_time
 
 from aiorunstream import (
     AsyncClient,

@@ -30,13 +30,13 @@ from scenarios import (
     Scene,
     counting_session,
     fails,
-    in_time,
     in_turn,
     nothing_left,
     repeats,
     says,
     scene,
 )
+from timing import in_time
 
 from aiorunstream import (
     APIConnectionError,

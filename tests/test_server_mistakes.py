@@ -117,20 +117,21 @@ async def look_at(http: Http, runs: str) -> JSON:
     return {"run": run, "steps": steps, "messages": messages}
 
 
-def spoilt_tool() -> Iterator[Any]:
-    """What is said before is fine, and what is changed afterwards nobody has looked at."""
-    call: dict[str, object] = {"type": "bing"}
+def changed_afterwards() -> Iterator[Any]:
+    """A call that is changed once it has been said."""
+    call: dict[str, Any] = {"type": "bing", "bing": {"queries": ["dogs"]}}
     item = UseTool(call)
     call["x"] = object()
+    call["bing"]["queries"].append(object())
     yield item
 
 
-async def test_a_run_that_has_said_what_cannot_be_told_ends_without_it_and_its_stream_breaks_off() -> None:
-    async with serving(engine=Saying(spoilt_tool)) as (_, http):
+async def test_what_is_changed_in_a_call_after_it_was_said_is_not_said() -> None:
+    async with serving(engine=Saying(changed_afterwards)) as (_, http):
         path, body = await http.runs()
         async with http.stream(path, body) as response:
-            with pytest.raises(aiohttp.ClientPayloadError):
-                await asyncio.wait_for(response.read(), PATIENCE)
-        (step,) = (await look_at(http, path))["steps"]
-        assert step["step_details"]["tool_calls"] == []
-        assert (await http.ask("POST", path, body))[0] == 200, "the thread is free for another run"
+            assert b"thread.run.completed" in await asyncio.wait_for(response.read(), PATIENCE)
+        (run,) = (await http.get(path))["data"]
+        (step,) = (await http.get(f"{path}/{run['id']}/steps"))["data"]
+        (call,) = step["step_details"]["tool_calls"]
+        assert {name: call[name] for name in call if name != "id"} == {"type": "bing", "bing": {"queries": ["dogs"]}}

@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from aiorunstream.errors import ToolError
+from aiorunstream.json_writing import encode_body
 from aiorunstream.models import FunctionDefinition, FunctionTool
-from aiorunstream.params import AssistantCreateParams, RunCreateParams, encode_body
+from aiorunstream.params import AssistantCreateParams, RunCreateParams
 from aiorunstream.tools import CallableTool, ToolSet, encode_output, function_tool
 
 

@@ -2,7 +2,6 @@
 test_transport_clocks.py."""
 
 import asyncio
-import time
 from typing import Literal
 
 import pytest
@@ -23,6 +22,7 @@ from raw_server import (
     start,
     stream_answer,
 )
+from timing import in_time
 
 from aiorunstream import (
     RunOutcomeUnknownError,
@@ -70,11 +70,9 @@ async def test_a_malformed_body_ends_as_our_error_after_every_good_event(
         if away:
             await asyncio.sleep(0.12)
         seen = 1
-        began = time.monotonic()
-        with pytest.raises(StreamError) as caught:
+        with in_time(0.5), pytest.raises(StreamError) as caught:
             async for _ in stream:
                 seen += 1
-        assert time.monotonic() - began < 0.5 + GRACE
         assert seen == 3
         assert caught.value.run_id == "run_raw"
         if not broken.startswith(b"0"):  # aiohttp takes that trailer for a good end
@@ -93,10 +91,8 @@ async def test_a_malformed_chunk_wakes_a_waiting_reader_long_before_the_idle_clo
     slow = Timeouts(connect=2, first_event=5, idle=5)
     async with RawServer(script) as server, client_of(server, timeouts=slow) as client, start(client) as stream:
         await anext(stream)
-        began = time.monotonic()
-        with pytest.raises(StreamProtocolError):
+        with in_time(0.05), pytest.raises(StreamProtocolError):
             await anext(stream)
-        assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize("how", ["fin", "rst"])

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 import warnings
 from typing import Any
 
@@ -30,6 +29,7 @@ from raw_server import (
     start,
     stream_answer,
 )
+from timing import in_time
 
 from aiorunstream import (
     APIError,
@@ -63,9 +63,8 @@ async def test_a_last_chunk_that_comes_late_is_waited_for_in_the_background() ->
 
     async with RawServer(script) as server, client_of(server) as client:
         for _ in range(3):
-            began = time.monotonic()
-            stream = await read_whole(client)
-            assert time.monotonic() - began < 0.2
+            with in_time(0):
+                stream = await read_whole(client)
             await asyncio.sleep(0.08)
             assert stream.clean_close is True
         assert len(server.peers) == 1
@@ -78,9 +77,8 @@ async def test_a_connection_kept_open_after_the_end_is_cut_and_nobody_waits_for_
         await peer.closed()
 
     async with RawServer(script) as server, client_of(server) as client:
-        began = time.monotonic()
-        stream = await read_whole(client)
-        assert time.monotonic() - began < 0.2
+        with in_time(0):
+            stream = await read_whole(client)
         known_at_once, closed_at_once = stream.clean_close, server.peers[0].closed_at
         assert (known_at_once, closed_at_once) == (None, None)
         assert await server.peers[0].closed_within(DRAIN + 0.25)
@@ -262,10 +260,8 @@ async def test_one_stream_too_many_waits_for_a_slot_as_long_as_for_a_connection(
         start(client),
         start(client),
     ):
-        began = time.monotonic()
-        with pytest.raises(APITimeoutError, match="max_streams"):
+        with in_time(0.3, least=0.28), pytest.raises(APITimeoutError, match="max_streams"):
             await start(client)
-        assert 0.28 <= time.monotonic() - began < 0.6
         assert server.posts == 2
 
 

@@ -22,9 +22,9 @@ from ..errors import (
     StreamError,
     StreamProtocolError,
 )
+from ..json_writing import encode_body
 from ..operations import Call
 from ..options import Timeouts
-from ..params import encode_body
 from ..retry import RetryBudget, next_delay, retry_after
 from ..transport import Request, ResponseBody
 from . import _answers

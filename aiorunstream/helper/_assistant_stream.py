@@ -95,7 +95,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
         self._next: asyncio.Task[RunStream] | None = None
         self._busy = False  # between two events: callbacks and tool calls are being made
         self._failure: Exception | None = None  # of a round of tool calls
-        self._failure_told = self._ended = self._closed = self._run_given_up = False
+        self._failure_told = self._ended = self._closed = self._run_given_up = self._entered = False
         self._segment = 0
         self._seen_before = 0
 
@@ -295,6 +295,9 @@ class AssistantStream(AsyncIterator[RunEvent]):
     # -- beginning and ending ---------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        if self._closed:
+            raise self._closed_error()
+        self._entered = True
         self._timing.enter()
         stream = await self._call
         self._adopt(stream)
@@ -332,11 +335,15 @@ class AssistantStream(AsyncIterator[RunEvent]):
     async def aclose(self) -> None:
         """Closes the connection, and ends tool calls that are being made. Idempotent, from any task.
 
+        One that was not entered yet sends nothing, and cannot be entered any more.
+
         With `cancel_on_exit` a run that has not ended is cancelled, also one that waits for its tools: nobody will answer
         it. That takes at most 2 s; see `RunStream.aclose`.
         """
         self._closed = True
         self._answering.give_up(self._closed_error())
+        if not self._entered:
+            self._call.close()  # else Python warns of a request that was never sent
         if self._stream is None:
             return
         submitting, self._next = self._next, None

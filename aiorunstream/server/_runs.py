@@ -216,19 +216,7 @@ class Runs:
             self._publish(live, machine.finish())
         except Exception as error:  # an engine is somebody else's code; its run must still end
             _logger.exception("the engine failed in run %s", machine.run.id)
-            self._fail(live, Fail(f"The engine failed: {type(error).__name__}."))
-
-    def _fail(self, live: _Live, failure: Fail) -> None:
-        """Ends a run; one that has said what cannot be told ends without that, and its stream without an end."""
-        try:
-            self._publish(live, live.machine.take(failure))
-        except Exception:
-            _logger.exception("what the engine said in run %s cannot be told", live.machine.run.id)
-            if live.listener is not None:
-                live.listener.cut()
-                live.listener = None
-            live.machine.give_up(failure)
-            self._publish(live, ())
+            self._publish(live, machine.take(Fail(f"The engine failed: {type(error).__name__}.")))
 
     def _settle(self, live: _Live) -> None:
         self._publish(live, live.machine.settle())

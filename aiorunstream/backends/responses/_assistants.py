@@ -8,8 +8,9 @@ from msgspec import UNSET
 
 from ...errors import AiorunstreamError, ConfigurationError
 from ...intake import StoreError, given, read_params
+from ...json_writing import encode_body
 from ...models import Assistant, AssistantDeleted, AssistantTool, JSONObject, UnknownPart
-from ...params import AssistantCreateParams, AssistantUpdateParams, encode_body
+from ...params import AssistantCreateParams, AssistantUpdateParams
 from ...store import Store
 from ._tools import OWN_TOOLS, reachable
 

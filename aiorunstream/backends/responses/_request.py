@@ -33,7 +33,15 @@ LEAST_OUTPUT_TOKENS = 16
 
 RunParams = RunCreateParams | ThreadCreateAndRunParams
 
-_SAID_BY_THE_BACKEND = ("input", "conversation", "previous_response_id", "store", "stream", "stream_options")
+_SAID_BY_THE_BACKEND = (
+    "input",
+    "conversation",
+    "previous_response_id",
+    "store",
+    "background",
+    "stream",
+    "stream_options",
+)
 """Who remembers the thread, and how the answer comes: different in each request, or needed as it is."""
 
 
@@ -43,7 +51,7 @@ def check_extra(extra: Mapping[str, object] | None) -> None:
         if name in (extra or {}):
             raise UnsupportedParameterError(
                 f"extra_body cannot hold {name!r} with ResponsesBackend, which says that itself: leave it out; "
-                "ResponsesBackend(threads=...) chooses who remembers the thread",
+                "ResponsesBackend(threads=..., background=...) chooses who remembers the thread, and what goes on by itself",
                 argument="extra_body",
             )
 
