@@ -47,7 +47,7 @@ ERRORS: dict[Ending, type[StreamError]] = {
     "stall": StreamTimeoutError,
 }
 CHUNK, PACKET = 777, 1301
-CLOCKS = Timeouts(connect=5, first_event=5, idle=0.4)
+CLOCKS = Timeouts(connect=5, first_event=5, idle=1)
 LONG_ENOUGH = 0.1
 """Seconds in which loopback has carried everything over, and the loop has seen the end of it."""
 

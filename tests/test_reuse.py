@@ -9,6 +9,8 @@ import asyncio
 from raw_server import LAST_CHUNK, RUN_STREAM, STREAM_HEAD, Peer, RawServer, chunk, client_of, read_whole
 from server_client import until
 
+from aiorunstream import Timeouts
+
 STREAMS = 100
 LATE = 0.05
 BETWEEN_EVENTS = 0.003
@@ -27,7 +29,7 @@ async def ends_late(peer: Peer) -> None:
 
 async def read_all(server: RawServer, pause: float) -> None:
     """Reads them all, and waits until the last connection is free again."""
-    async with client_of(server) as client:
+    async with client_of(server, timeouts=Timeouts()) as client:
         for _ in range(STREAMS):
             assert (await read_whole(client)).outcome == "completed"
             for _ in range(10):  # a process that was not let run sees what came meanwhile before its pause is over

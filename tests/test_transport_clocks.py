@@ -229,18 +229,18 @@ async def test_a_cancelled_read_leaves_no_clock_running() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(STREAM_HEAD + chunk(CREATED))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.8)
         await peer.send(stream_answer()[len(STREAM_HEAD) :])
 
     async with (
         RawServer(script) as server,
-        client_of(server, timeouts=only("idle")) as client,
+        client_of(server, timeouts=Timeouts(connect=2, first_event=None, idle=0.4)) as client,
         start(client) as stream,
     ):
         await anext(stream)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(stream), 0.1)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.5)
         assert server.peers[0].closed_at is None
         await asyncio.sleep(0.2)
         assert len(await events_of(stream)) == 4
