@@ -295,7 +295,7 @@ class AssistantStream(AsyncIterator[RunEvent]):
     # -- beginning and ending ---------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        if self._closed:
+        if self._closed and not self._entered:
             raise self._closed_error()
         self._entered = True
         self._timing.enter()
