@@ -55,10 +55,10 @@ def cpu_of(work: Callable[[], None]) -> float:
     return best
 
 
-FEW, TIMES = 1_000, 40
-MOST = 4 * TIMES
-"""What is linear costs 40 times as much for 40 times the deltas, what copies the whole at each of them up to 1,600 times: the
-limit lies between them, so that no machine's caches and no neighbour's load decide. The figures are in docs/benchmarks.md."""
+FEW, TIMES = 4_000, 10
+MOST = 1.6 * TIMES
+"""What is linear costs ten times as much for ten times the deltas, here 9 to 11 times; what copies the whole at each of them up
+to a hundred times. The limit leaves room for a machine's caches and a neighbour's load."""
 
 
 @pytest.mark.parametrize("make", [text_event, argument_event, unknown_event, call_event, part_event])
