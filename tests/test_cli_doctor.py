@@ -32,6 +32,7 @@ NOT_FOR_LITELLM = {
     "submit_tool_outputs",
     "create_thread_and_run",
     "list_run_steps",
+    "create_conversation",
 }
 
 

@@ -82,6 +82,24 @@ FIELDS: list[tuple[JSON, JSON]] = [
      {"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"], "max_num_results": 3,
                  "ranking_options": {"ranker": "auto", "score_threshold": 0.5}}],
       "include": ["file_search_call.results"]}),
+    ({"tools": [{"type": "function", "defer_loading": True, "function": {"name": "f", "x": 1, "description": None}}]},
+     {"tools": [{"type": "function", "defer_loading": True, "name": "f", "x": 1,
+                 "parameters": {"type": "object", "properties": {}}, "strict": False}]}),
+    ({"tools": [{"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "4g", "file_ids": ["f"]}}]},
+     {"tools": [{"type": "code_interpreter",
+                 "container": {"type": "auto", "memory_limit": "4g", "file_ids": ["f", "file_1"]}}],
+      "include": ["code_interpreter_call.outputs"]}),
+    ({"tools": [{"type": "file_search", "file_search": {
+        "filters": {"type": "eq", "key": "a", "value": 1},
+        "ranking_options": {"score_threshold": 0.5, "hybrid_search": {"text_weight": 1}}}}]},
+     {"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"],
+                 "filters": {"type": "eq", "key": "a", "value": 1},
+                 "ranking_options": {"score_threshold": 0.5, "hybrid_search": {"text_weight": 1}}}],
+      "include": ["file_search_call.results"]}),
+    ({"tool_choice": {"type": "function", "function": {"name": "f", "x": 1}}},
+     {"tool_choice": {"type": "function", "name": "f", "x": 1}}),
+    ({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}, "x": 1}}},
+     {"text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "object"}, "x": 1, "strict": False}}}),
     ({"tools": [{"type": "web_search", "user_location": None}]},
      {"tools": [{"type": "web_search", "user_location": None}]}),
 ]  # fmt: skip
@@ -130,6 +148,29 @@ def test_a_file_search_without_a_store_or_with_one_to_be_made_is_refused() -> No
     made = {"file_search": {"vector_stores": [{"file_ids": ["file_1"]}]}}
     with pytest.raises(UnsupportedParameterError, match="vendor"):
         body_of({"tools": [{"type": "file_search"}]}, resources=(made,))
+
+
+@pytest.mark.parametrize(
+    ("resources", "argument"),
+    [
+        ({"azure_ai_search": {"indexes": []}}, "tool_resources.azure_ai_search"),
+        ({"code_interpreter": {"file_ids": [], "data_sources": []}}, "tool_resources.code_interpreter.data_sources"),
+    ],
+)
+def test_what_responses_have_no_place_for_among_the_resources_is_refused_by_name(
+    resources: JSON, argument: str
+) -> None:
+    with pytest.raises(UnsupportedParameterError) as caught:
+        body_of({"tools": [{"type": "code_interpreter"}]}, resources=(STORES, resources))
+    assert caught.value.argument == argument
+
+
+def test_a_container_of_its_own_takes_no_files_of_the_thread() -> None:
+    own = {"tools": [{"type": "code_interpreter", "container": "cntr_1"}]}
+    assert body_of(own, resources=())["tools"] == own["tools"]
+    with pytest.raises(UnsupportedParameterError) as caught:
+        body_of(own)
+    assert caught.value.argument == "tools[0].container"
 
 
 def test_every_parameter_of_a_run_has_been_thought_of() -> None:

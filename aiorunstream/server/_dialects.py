@@ -13,6 +13,7 @@ from aiohttp import web
 from ..errors import ConfigurationError
 from ..models import ErrorObject, JSONObject, Thread, Usage
 from ..operations import Operation
+from ..responses_operations import RESPONSES
 from ..sse import encode
 from ._answers import error_answer, json_answer
 from ._astra import AstraSpelling, in_milliseconds
@@ -73,7 +74,7 @@ class _LiteLLM(Dialect):
     """LiteLLM's own routes. It takes events apart and puts them together again, without what is null."""
 
     def serves(self, operation: Operation[object]) -> bool:
-        return operation.name in _LITELLM_ROUTES
+        return operation.name in _LITELLM_ROUTES or operation in RESPONSES  # and no conversations
 
     def hear(self, operation: Operation[object], asked: Asked) -> Asked:
         body = asked.body

@@ -149,7 +149,7 @@ class AssistantsServer:
         for prefix, dialect in self._faces:
             for operation in (found for found in OPERATIONS if dialect.serves(found)):
                 app.router.add_route(operation.method, prefix + operation.path, self._route(operation, dialect))
-            for asking in self._response_operations:
+            for asking in (found for found in self._response_operations if dialect.serves(found)):
                 app.router.add_route(asking.method, prefix + asking.path, self._route(asking, ResponsesDialect()))
         app.on_response_prepare.append(self._add_headers)
         app.on_shutdown.append(self._cut_streams)
