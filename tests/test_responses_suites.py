@@ -28,6 +28,13 @@ SUITES: tuple[ModuleType, ...] = (
 )
 RUNS = {"AssistantsServer", "place"}
 """What a test names that is about runs, and not about what a server has sent."""
+BYTES = {"RawServer", "scene"}
+"""What a test names that is about the bytes of a server of runs: a server of responses sends others."""
+NEITHER = {
+    "test_the_servers_clock_says_when_a_run_expires": "is about a header of a server of runs",
+    "test_where_the_server_shows_no_clock_ours_counts": "is about the want of that header",
+    "test_a_list_names_a_parameter_it_cannot_send": "is refused before any backend is asked",
+}
 
 AT_ONCE = "the id of a run is made here, and known before anything is read"
 ENDS_WITH_IT = "a generation that is not in the background ends with its connection, and its run with it"
@@ -86,6 +93,12 @@ WITH: Mapping[str, Sequence[Mapping[str, str]]] = {
 WAYS = tuple(WITH) if LONG else ("conversation",)
 
 
+def named_in(suite: ModuleType) -> dict[str, FunctionType]:
+    """The tests of a file, by name."""
+    known = vars(suite).items()
+    return {name: test for name, test in known if isinstance(test, FunctionType) and name.startswith("test_")}
+
+
 def difference(way: str, test: str, parameters: Iterable[str]) -> str | None:
     """Why that test is not to hold there; None if it is."""
     known = {name: why for differences in WITH[way] for name, why in differences.items()}
@@ -103,11 +116,21 @@ def _over_responses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 
 for _suite in SUITES:
-    for _name, _known in vars(_suite).items():
-        if isinstance(_known, FunctionType) and _name.startswith("test_") and RUNS & set(_known.__code__.co_names):
+    for _name, _known in named_in(_suite).items():
+        if RUNS & set(_known.__code__.co_names):
             globals()[_name] = _known
 
 
 def test_every_difference_is_of_a_test_there_is() -> None:
     for name in {name for differences in WITH.values() for known in differences for name in known}:
         assert callable(globals()[name.partition("[")[0]]), name
+
+
+def test_what_is_left_out_is_about_the_bytes_of_a_server_of_runs() -> None:
+    left_out = {
+        name
+        for suite in SUITES
+        for name, test in named_in(suite).items()
+        if name not in globals() and not BYTES & set(test.__code__.co_names)
+    }
+    assert left_out == set(NEITHER)
