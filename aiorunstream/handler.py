@@ -197,7 +197,7 @@ class Callbacks:
         for at, delta in enumerate(event.delta.content):
             found = find(delta, at)
             if found is None:
-                continue  # it was only to say that something is there
+                continue  # the snapshot is ahead: there the message is over
             entry, place = found
             if not parts.is_current(entry):
                 yield from self._part_done(parts, message, find)
@@ -254,7 +254,7 @@ class Callbacks:
         for at, delta in enumerate(details.tool_calls):
             found = find(delta, at)
             if found is None:
-                continue
+                continue  # the step is of another type
             entry, place = found
             if not calls.is_current(entry):
                 yield from self._call_done(calls, step, find)
@@ -279,8 +279,8 @@ class Callbacks:
     def _waits_for_outputs(self, _run: Run) -> Iterator[Call]:
         for id, calls in self._steps.items():
             step = self._snapshot.run_step(id)
-            if step is not None:
-                yield from self._call_done(calls, step)
+            assert step is not None, "it has taken in their deltas"
+            yield from self._call_done(calls, step)
 
     _KINDS: ClassVar[dict[type[object], Callable[..., Iterator[Call]]]] = {
         ThreadMessageCreated: _message_created,

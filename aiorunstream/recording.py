@@ -119,9 +119,6 @@ class RecordingWriter:
         self._secrets = tuple(secrets)
         self._held = b""  # may be the beginning of a secret
 
-    def __repr__(self) -> str:
-        return "<RecordingWriter>"
-
     def head(self, *, version: str, status: int, head_ms: float, headers: Mapping[str, str]) -> bytes:
         """The first line: this library's version, and the answer's head, `head_ms` milliseconds after its request."""
         found = {name.lower(): value for name, value in headers.items()}

@@ -4,6 +4,7 @@ As with the drafts of a run, each piece gives the events that tell of it, and th
 JSON objects as `/v1/responses` streams them, without a `sequence_number`: `responses_machine` numbers them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Literal
 from urllib.parse import quote
@@ -19,16 +20,16 @@ def event(type: str, **fields: object) -> JSONObject:
     return {"type": type, **fields}
 
 
-class OutputItem:
+class OutputItem(ABC):
     """One item, at its place in the output."""
 
     def __init__(self, id: str, output_index: int) -> None:
         self.id = id
         self.output_index = output_index
 
+    @abstractmethod
     def whole(self, status: ItemStatus) -> JSONObject:
         """The item as far as it has come."""
-        raise NotImplementedError
 
     def begin(self) -> Told:
         """The item is there."""
@@ -43,8 +44,9 @@ class OutputItem:
     def _begun(self) -> Told:
         return []
 
+    @abstractmethod
     def _ended(self, status: ItemStatus) -> Told:
-        raise NotImplementedError
+        """What its end tells before the item itself is done."""
 
     def _tell(self, type: str, **fields: object) -> JSONObject:
         return event(type, item_id=self.id, output_index=self.output_index, **fields)

@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -168,14 +169,16 @@ class ThreadedServer:
         Raises:
             RuntimeError: this is the server's own thread.
             TimeoutError: the thread has not ended in ten seconds; an engine may be blocking it.
+            BaseException: whatever ended the thread before, such as a `SystemExit` of an engine.
         """
         self._refuse_own_thread()
         with self._lock:
             if self._thread is None:
                 return
-            if self._loop is not None and self._stopping is not None:
-                self._loop.call_soon_threadsafe(self._stopping.set)
-                self._loop = None
+            loop, self._loop = self._loop, None
+            if loop is not None and self._stopping is not None:
+                with suppress(RuntimeError):  # it has just ended by itself
+                    loop.call_soon_threadsafe(self._stopping.set)
             self._ended.result(_PATIENCE)
             self._thread.join(_PATIENCE)
 
@@ -209,10 +212,13 @@ class ThreadedServer:
 
     async def _serve(self, started: Future[None]) -> None:
         stopping = asyncio.Event()
-        async with self._server:
-            self._loop, self._stopping = asyncio.get_running_loop(), stopping
-            started.set_result(None)
-            await stopping.wait()
+        try:
+            async with self._server:
+                self._loop, self._stopping = asyncio.get_running_loop(), stopping
+                started.set_result(None)
+                await stopping.wait()
+        finally:
+            self._loop = None
 
     def _refuse_own_thread(self) -> None:
         if threading.current_thread() is self._thread:

@@ -21,8 +21,8 @@ from .turns import Sides
 
 METHOD = (
     "Each side is a process of its own and has its turns beside the others' in the same minutes; a figure is the median of the "
-    "rounds after one to warm up, a ratio the median of the rounds' own ratios. All answers are checked before anything is "
-    "timed. The server is a process of its own that sends bytes rendered before."
+    "rounds after one to warm up, a ratio the median of the rounds' own ratios. All answers are checked, and where one is "
+    "short or wrong there are no figures. The server is a process of its own that sends bytes rendered before."
 )
 
 

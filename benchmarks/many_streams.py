@@ -118,7 +118,7 @@ class Probe:
         """All have ended but those that never say a word."""
         figures = self.figures
         figures.cpu = (time.process_time() - self._cpu_before) / max(1, figures.events)
-        figures.errors += (figures.streams - silent) * self._deltas - figures.events
+        figures.errors += abs((figures.streams - silent) * self._deltas - figures.events)
         if self._gaps:
             figures.gap = sorted(self._gaps)[int(len(self._gaps) * WORST_GAP_OF)]
         return figures
@@ -341,12 +341,13 @@ def measure(side: str, streams: int, deltas: int, every: float, loop: str) -> No
 
 
 def compare(side: str, streams: int, deltas: int, every: float, loop: str) -> Figures:
-    """Measures one side in a process of its own, and prints its line."""
+    """Measures one side in a process of its own, and prints its line. Raises `AssertionError` where a word was lost."""
     settings = {"streams": streams, "deltas": deltas, "every": every}
     command = [sys.executable, "-m", "benchmarks.many_streams", "--loop", loop, "--measure", side, json.dumps(settings)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     figures = msgspec.json.decode(done.stdout, type=Figures)
     print(figures)
+    assert figures.errors == 0, f"{side} gives a wrong answer: {figures}"
     return figures
 
 

@@ -93,15 +93,18 @@ class Sides:
     def in_turns(self, sides: Sequence[str], key: str, *, rounds: int, seconds: float) -> list[Measured]:
         """Measures sides on a workload: each in its turn, `rounds` times after one to warm up, a turn about `seconds` long.
 
-        Raises `AssertionError` before anything is timed where a side gives a wrong answer.
+        Raises `AssertionError` before anything is timed where a side gives a wrong answer, and afterwards where it was timed
+        over more or less than that.
         """
         self.served.add([key.removeprefix("flushed-")])
         events = workload(key).events
         children = [self.child(side) for side in sides]
-        for one in children:
-            one.check(key)
+        counts = [one.check(key).counted for one in children]
         orders = [(one, Order(key, times=_times(one.do(Order(key)), seconds))) for one in children]
         told = [[(order.times, one.do(order)) for one, order in orders] for _ in range(rounds + 1)][1:]
+        for round_ in told:
+            for one, counted, (times, done) in zip(children, counts, round_, strict=True):
+                assert done.counted == times * counted, f"{one.side} gives a wrong answer to {key} while it is timed"
         return [
             Measured(
                 side=one.side,

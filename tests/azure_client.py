@@ -137,7 +137,8 @@ class Notes(AsyncAgentEventHandler[str]):
     async def on_run_step_delta(self, delta: RunStepDeltaChunk) -> None:
         details: Any = delta.delta.step_details
         for call in details.tool_calls:
-            self.arguments += call.function.arguments or ""
+            if call.type == "function":
+                self.arguments += call.function.arguments or ""
 
     async def on_error(self, data: str) -> None:
         self.strange.append(data)

@@ -2,20 +2,38 @@
 
 import asyncio
 import io
+import json
 from collections.abc import Awaitable, Callable
 from unittest.mock import AsyncMock, Mock
 
 import pytest
-from raw_server import DONE, Peer, RawServer, answer, client_of, event, run_json, start, stream_answer
+from heard import call_over
+from raw_server import (
+    DONE,
+    LAST_CHUNK,
+    STREAM_HEAD,
+    Peer,
+    RawServer,
+    answer,
+    answering,
+    client_of,
+    event,
+    run_json,
+    start,
+    stream_answer,
+)
 from test_assistant_stream import TEXT, WORDS, Ends, place
 from test_assistant_stream_tool_errors import rounds_that_raise
 from test_assistant_stream_tools import calling, outputs, status
+from test_stream import Bytes
 
 from aiorunstream import (
     AssistantEventHandler,
     AssistantStream,
     Message,
     StreamClosedError,
+    StreamError,
+    StreamTruncatedError,
     Text,
     TextDelta,
     ToolSet,
@@ -147,6 +165,63 @@ async def test_a_cancel_while_approve_is_asked_about_a_call_at_the_server_is_the
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
+
+
+async def test_closing_while_approve_is_asked_about_a_call_at_the_server_ends_it_and_answers_nothing() -> None:
+    asked, given_up = asyncio.Event(), asyncio.Event()
+
+    async def approve(_: object) -> bool:
+        asked.set()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            given_up.set()
+        return True
+
+    async with RawServer(asks_for_leave) as server, client_of(server) as client:
+        async with AssistantStream(start(client), approve=approve) as stream:
+            reading = asyncio.create_task(stream.until_done())
+            await asked.wait()
+            await stream.aclose()
+            with pytest.raises(StreamClosedError):
+                await reading
+            assert given_up.is_set()
+        assert len(server.requests) == 1
+
+
+def waits_for(*calls: dict[str, object]) -> bytes:
+    action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": calls}}
+    return event("thread.run.requires_action", {**run_json("requires_action"), "required_action": action})
+
+
+LOOK: dict[str, object] = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+
+async def test_a_stream_that_has_nobody_to_send_its_outputs_to_says_so() -> None:
+    async with AssistantStream(call_over(Bytes(waits_for(LOOK))), tools=ToolSet()) as stream:
+        with pytest.raises(StreamError, match="outputs cannot be submitted"):
+            await stream.until_done()
+
+
+async def test_a_stream_that_goes_on_without_one_event_is_told_as_any_that_broke() -> None:
+    handler = Ends()
+    script = answering(stream_answer(waits_for(LOOK)), STREAM_HEAD + LAST_CHUNK)
+    async with RawServer(script) as server, client_of(server) as client:
+        async with AssistantStream(start(client), tools=ToolSet(), event_handler=handler) as stream:
+            with pytest.raises(StreamTruncatedError) as caught:
+                await stream.until_done()
+        assert server.posts == 2
+    assert (handler.exceptions, handler.ends) == ([caught.value], 1)
+
+
+async def test_a_call_of_a_kind_that_nobody_knows_is_answered_with_that() -> None:
+    drawing: dict[str, object] = {"id": "call_2", "type": "draw", "draw": {"what": "a lamp"}}
+    async with RawServer(answering(stream_answer(waits_for(LOOK, drawing)), stream_answer())) as server:
+        async with client_of(server) as client, AssistantStream(start(client), tools=ToolSet()) as stream:
+            await stream.until_done()
+        sent = json.loads(server.requests[1].body)["tool_outputs"]
+    assert [output["tool_call_id"] for output in sent] == ["call_1", "call_2"]
+    assert json.loads(sent[1]["output"]) == {"error": "a call of type 'draw' cannot be made here"}
 
 
 # -- callbacks ---------------------------------------------------------------------------------------------------------

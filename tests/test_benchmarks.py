@@ -14,15 +14,17 @@ import pytest
 
 from benchmarks import node, peer_names
 from benchmarks.__main__ import WORKLOADS, Report
-from benchmarks.child import Order, side_of
+from benchmarks.child import Order, Told, side_of
 from benchmarks.growth import Curve
 from benchmarks.importing import cpu_of
+from benchmarks.latency import run_latency
+from benchmarks.many_streams import Figures, Probe, compare
 from benchmarks.plots import bars, curves, draw
-from benchmarks.races import RACES, why_not
+from benchmarks.races import RACES, Effort, why_not
 from benchmarks.results import Aim, Result, Row, lines, markdown, result
 from benchmarks.serving import Served, byte_server
 from benchmarks.sides import BYTES, RELAY
-from benchmarks.turns import Sides
+from benchmarks.turns import Child, Sides
 from benchmarks.wire import body_bytes
 from benchmarks.workloads import MAKERS, workload
 
@@ -106,6 +108,40 @@ def test_how_late_each_event_was_is_told(served: Served) -> None:
     assert told.counted == 7
     assert len(told.late) == 5
     assert all(0 < late < 5e9 for late in told.late)
+
+
+def test_a_side_that_loses_events_while_it_is_timed_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def losing(child: Child, order: Order) -> Told:
+        told = whole(child, order)
+        return told if order.check else msgspec.structs.replace(told, counted=told.counted - 1, late=told.late[1:])
+
+    whole = Child.do
+    monkeypatch.setattr(Child, "do", losing)
+    effort = Effort(rounds=1, size=0.01, peers=False)
+    with Sides(served) as sides:
+        with pytest.raises(AssertionError, match="aiorunstream gives a wrong answer to token-deltas"):
+            sides.in_turns(["aiorunstream"], KEYS["token-deltas"], rounds=1, seconds=0.0)
+        with pytest.raises(AssertionError, match="aiorunstream gives a wrong answer to paced-20-100"):
+            run_latency(sides, effort)
+
+
+@pytest.mark.parametrize("words", [["0 "], ["0 ", "0 "], ["1 ", "0 "], ["0 ", "1 ", "1 "]])
+def test_a_word_that_is_lost_or_wrong_or_told_twice_is_an_error(words: list[str]) -> None:
+    probe = Probe("gather", 1, 2, 0.0, lambda: None)
+    probe.opened("thread_0")
+    for word in words:
+        probe.said("thread_0", word)
+    assert probe.over().errors > 0
+
+
+def test_many_streams_with_a_wrong_answer_give_no_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = msgspec.json.encode(Figures(side="gather", streams=1, events=1, errors=1)).decode()
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\necho '{told}'\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(AssertionError, match="gather gives a wrong answer"):
+        compare("gather", 1, 2, 0.0, "asyncio")
 
 
 def test_what_cannot_be_run_is_left_out_with_a_reason() -> None:

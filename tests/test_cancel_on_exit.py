@@ -75,6 +75,25 @@ async def test_the_first_event_is_waited_for_where_the_run_is_not_known_yet() ->
         assert await server.peers[0].closed_within(0.2)
 
 
+async def test_a_run_whose_first_event_is_its_end_is_not_cancelled() -> None:
+    async with streaming(COMPLETED, wait=0.2) as server, a_client(server) as client:
+        async with start(client):
+            pass
+        assert cancels(server) == 0
+        assert await server.peers[0].closed_within(0.2)
+
+
+async def test_a_stream_that_is_left_once_its_client_is_closed_cancels_nothing() -> None:
+    async with streaming(CREATED) as server:
+        client = a_client(server, cancel_on_exit=False)
+        stream = await start(client)
+        await anext(stream)
+        await client.aclose()
+        stream.set_cancel_on_exit(wanted=True)
+        await stream.aclose()
+        assert cancels(server) == 0
+
+
 async def test_it_is_waited_for_half_a_second_and_no_longer(caplog: pytest.LogCaptureFixture) -> None:
     async with streaming(CREATED, wait=5) as server, a_client(server) as client:
         with in_time(0.5):

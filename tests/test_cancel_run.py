@@ -54,11 +54,14 @@ async def test_cancel_run_and_leaving_at_once_cancel_once() -> None:
         assert cancels(server) == 1
 
 
-async def test_cancel_run_before_the_run_is_known_says_so() -> None:
+async def test_neither_cancel_run_nor_outputs_can_be_sent_before_the_run_is_known() -> None:
     async with streaming(CREATED, wait=1) as server, client_of(server) as client:
         stream = await start(client)
         with pytest.raises(StreamError, match="which run it is") as caught:
             await stream.cancel_run()
+        assert caught.value.thread_id == "thread_raw"
+        with pytest.raises(StreamError, match="which run it is") as caught:
+            _ = stream.submit_tool_outputs([{"tool_call_id": "call_1", "output": "up"}])
         assert caught.value.thread_id == "thread_raw"
         await stream.aclose()
 

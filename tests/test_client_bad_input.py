@@ -270,6 +270,10 @@ async def test_other_options_that_cannot_be_meant_are_refused() -> None:
             await start(client, RequestOptions(extra_body={"stream": False}))
         with pytest.raises(InvalidArgumentError, match="idempotency_key"):
             await start(client, RequestOptions(idempotency_key="a\r\nb"))
+        for name in ("on_error_event", "cancel_on_exit"):
+            given: Any = {name: "sometimes"}
+            with pytest.raises(InvalidArgumentError, match=name):
+                _ = client.threads.runs.create_stream("thread_1", assistant_id="asst_1", **given)
         assert server.peers == []
 
 

@@ -29,6 +29,7 @@ from raw_server import (
 )
 
 from aiorunstream import AiorunstreamError, AsyncClient, RequestOptions, Timeouts
+from aiorunstream.backends._credentials import Secret
 
 KEY = "sk-Planted/Secret+0451"
 """With characters that JSON writers and URLs like to escape."""
@@ -284,6 +285,14 @@ async def test_a_client_and_a_stream_show_no_key_and_are_not_pickled() -> None:
                 with pytest.raises(TypeError):
                     pickle.dumps(kept)
         assert server.requests[0].header("authorization") == f"Bearer {KEY}"
+
+
+def test_a_key_as_it_is_kept_is_not_pickled() -> None:
+    for kept in (Secret(KEY), Secret(KEY).bearer()):
+        assert_unseen("repr", repr(kept))
+        with pytest.raises(TypeError, match="a secret is not pickled") as caught:
+            pickle.dumps(kept)
+        assert_nothing_shows(caught.value, in_variables=False)
 
 
 def test_a_password_in_a_base_url_or_proxy_is_not_quoted() -> None:

@@ -15,7 +15,7 @@ pytest.importorskip("azure.ai.agents", reason="needs the official azure-ai-agent
 from azure.ai.agents.aio import AgentsClient
 from azure.core.exceptions import HttpResponseError
 from azure_client import Notes, ready, talking
-from dialects import OWN_TOOLS, TALKS, client_of
+from dialects import OUTPUTS, OWN_TOOLS, TALKS, client_of
 
 from aiorunstream import AssistantStream, AsyncClient, BadRequestError, Run, RunEvent, RunSnapshot, Usage
 from aiorunstream.azure import (
@@ -56,7 +56,7 @@ AGENT = {"name": "poet", "arguments": "a verse", "output": "Ü", "run_id": "run_
 CONNECTED: JSON = {"id": "call_c", "type": "connected_agent", "connected_agent": AGENT}
 
 SCRIPTS: dict[str, list[list[Any]]] = {
-    **{f"the talk of {name}": script for name, script in TALKS.items() if name != "tools"},
+    **{f"the talk of {name}": script for name, script in TALKS.items()},
     "MCP, Bing, OpenAPI and a connected agent": [
         [
             UseTool(MCP),
@@ -79,6 +79,7 @@ ASKS: list[list[Any]] = [
     ],
     ["One was allowed.", Usage(1, 1, 2)],
 ]
+CALLED: list[JSON] = [{"tool_call_id": id, "output": output} for id, output in OUTPUTS.items()]
 APPROVALS: list[JSON] = [{"tool_call_id": "call_1", "approve": True}, {"tool_call_id": "call_2", "approve": False}]
 
 _ID = re.compile(r"\b(run|msg|step|thread|asst|call)_[0-9a-f]{24}\b")
@@ -110,7 +111,10 @@ def ours(events: list[RunEvent]) -> Any:
 
 
 async def theirs(client: AgentsClient, thread_id: str, agent_id: str, approvals: object = None) -> Any:
-    """What Microsoft's client gets out of a run; it must take all of it for events that it knows."""
+    """What Microsoft's client gets out of a run; it must take all of it for events that it knows.
+
+    A run that waits for leave goes on with `approvals`, one that waits for outputs with those of the talk.
+    """
     notes = Notes()
     found: list[object] = []
     async with await client.runs.stream(thread_id, agent_id=agent_id, event_handler=notes) as stream:
@@ -118,18 +122,22 @@ async def theirs(client: AgentsClient, thread_id: str, agent_id: str, approvals:
             if name == "done":
                 continue
             found.append([str(getattr(name, "value", name)), cast(Any, data).as_dict()])
-            if name == "thread.run.requires_action" and approvals is not None:
-                body = {"tool_approvals": approvals, "stream": True}
+            if name == "thread.run.requires_action":
+                answers = {"tool_outputs": CALLED} if approvals is None else {"tool_approvals": approvals}
+                body = {**answers, "stream": True}
                 await client.runs.submit_tool_outputs_stream(
                     thread_id, cast(Any, data).id, cast(Any, body), event_handler=notes, stream=True
                 )
     assert notes.is_done
+    assert notes.strange == []
     return without_ids(found)
 
 
 def same(one: Any, other: Any, where: str = "") -> Iterator[str]:
-    """Where the two differ in what both have; a list must have all of the other."""
+    """Where what we have, the other, differs from or lacks what they have; a list must have all of the other."""
     if isinstance(one, dict) and isinstance(other, dict):
+        for name in one.keys() - other.keys():
+            yield f"{where}: ours has no {name}"
         for name in one.keys() & other.keys():
             yield from same(one[name], other[name], f"{where}.{name}")
         if where.endswith(("tool_calls", "annotations", "required_action")) and one.keys() != other.keys():
@@ -149,9 +157,10 @@ async def all_of(client: AsyncClient, thread_id: str, agent_id: str, approvals: 
     while True:
         async with stream:
             found += [event async for event in stream]
-        if stream.outcome != "requires_action" or approvals is None:
+        if stream.outcome != "requires_action":
             return found
-        stream = await stream.submit_tool_outputs(tool_approvals=approvals)
+        answers: Any = {"tool_outputs": CALLED} if approvals is None else {"tool_approvals": approvals}
+        stream = await stream.submit_tool_outputs(**answers)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -16,10 +16,12 @@ from aiorunstream.intake import Paging
 from aiorunstream.server import (
     AssistantsServer,
     Cancel,
+    Cite,
     Fault,
     ScriptedEngine,
     SearchFiles,
     SendError,
+    ShowImage,
 )
 from aiorunstream.server._dialects import DialectName
 
@@ -290,6 +292,22 @@ async def test_astra_just_ends(script: str | list[Any]) -> None:
     async with talking("astra", script) as talk:
         answer = await talk.run()
         assert (enveloped(answer)[-1], answer.broke_off) == ("thread.message.delta", False)
+
+
+@pytest.mark.parametrize(("dialect", "told"), [("astra", None), ("open-assistant-api", [True])])
+async def test_an_image_has_no_text_and_a_citation_has_its_annotation_where_the_server_tells_of_them(
+    dialect: DialectName, told: list[bool] | None
+) -> None:
+    async with talking(dialect, [Cite("here", "file_1"), ShowImage("file_2")]) as talk:
+        payloads: list[JSON] = [payload.get("data", payload) for _, payload in (await talk.run()).frames]
+        parts: list[JSON] = []
+        for payload in payloads:
+            parts += payload.get("delta", {}).get("content") or []
+        cited = [part["text"] for part in parts if part["type"] == "text"]
+        assert [bool(text["annotations"]) for text in cited if "annotations" in text] == (told or [])
+        (image,) = [part for part in parts if part["type"] == "image_file"]
+        assert image["image_file"]["file_id"] == "file_2"
+        assert not image.get("text")
 
 
 # -- Azure -------------------------------------------------------------------------------------------------------------

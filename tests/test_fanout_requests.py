@@ -224,6 +224,16 @@ class FromAClass:
 
 
 @pytest.mark.parametrize("source", [from_a_generator, FromAClass])
+async def test_all_requests_of_an_async_generator_are_made(source: Any) -> None:
+    closed: list[str] = []
+    async with scene(runs(), connection="any", posts=100, timeouts=SLOW) as at:
+        results = await gather_runs(at.client.threads.runs, source(closed))
+        assert [result.key for result in results] == [str(number) for number in range(100)]
+        assert {type(result) for result in results} == {RunResult}
+    assert closed == ["closed"]
+
+
+@pytest.mark.parametrize("source", [from_a_generator, FromAClass])
 async def test_an_async_generator_of_requests_is_closed_when_it_is_left_early(source: Any) -> None:
     closed: list[str] = []
     async with scene(runs(), connection="any", posts=None, timeouts=SLOW) as at:

@@ -27,6 +27,7 @@ from aiorunstream import (
     RateLimitError,
     RequestOptions,
     RetryPolicy,
+    StreamProtocolError,
     Text,
     TextDelta,
     Timeouts,
@@ -169,6 +170,28 @@ async def test_an_exception_of_a_handler_or_approve_comes_as_it_is(on_error: Lit
         assert of_kind(RunFailure, failure).error is problem
         assert (failure.key, of_kind(RunFailure, failure).run_id) == ("1", "run_1")
         assert type(result) is RunResult
+
+
+async def test_what_is_meant_for_the_whole_program_ends_the_fan_out() -> None:
+    class StopAllError(BaseException):
+        """No `Exception`, as `KeyboardInterrupt` is none."""
+
+    class Handler(AssistantEventHandler):
+        def on_text_delta(self, delta: TextDelta, snapshot: Text) -> None:
+            raise StopAllError
+
+    async with scene(runs(), connection="any", posts=None, timeouts=SLOW) as at:
+        with pytest.raises(StopAllError):
+            await gather_runs(at.client.threads.runs, [request(1, event_handler=Handler()), request(2)])
+
+
+async def test_a_run_that_is_over_without_having_been_shown_is_a_failure() -> None:
+    async def act(peer: Peer, thread: str) -> None:
+        await peer.send(STREAM_HEAD + chunk(event("thread.run.completed", ["no run"])) + LAST_CHUNK)
+
+    async with scene(runs(act), connection="any", posts=1, timeouts=SLOW) as at:
+        (failure,) = await gather_runs(at.client.threads.runs, [request(1)])
+        assert type(of_kind(RunFailure, failure).error) is StreamProtocolError
 
 
 async def test_a_handler_that_stands_still_holds_up_its_own_run_and_no_other() -> None:

@@ -187,6 +187,40 @@ async def test_what_comes_after_a_message_is_done_is_told_of_as_an_event_only() 
     assert len(handler.of("on_event")) == 7
 
 
+async def test_a_step_that_is_told_of_again_is_told_of_once() -> None:
+    def step(kind: str) -> bytes:
+        return event(f"thread.run.step.{kind}", {"id": "step_1", "object": "thread.run.step", "type": "tool_calls"})
+
+    handler = Heard()
+    async with over(
+        CREATED, *[step(kind) for kind in ("created", "created", "completed", "completed")], COMPLETED, handler=handler
+    ) as stream:
+        await stream.until_done()
+    assert handler.names == ["run_step_created", "run_step_done", "end"]
+
+
+async def test_a_call_in_a_step_that_writes_a_message_is_none() -> None:
+    creation = {"type": "message_creation", "message_creation": {"message_id": "a"}}
+    begun = {"id": "step_1", "object": "thread.run.step", "type": "message_creation", "step_details": creation}
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look"}}
+    delta = {"id": "step_1", "delta": {"step_details": {"type": "tool_calls", "tool_calls": [call]}}}
+    events = [event("thread.run.step.created", begun), event("thread.run.step.delta", delta)]
+    handler = Heard()
+    async with over(CREATED, *events, COMPLETED, handler=handler) as stream:
+        await stream.until_done()
+    assert handler.names == ["run_step_created", "run_step_delta", "end"]
+
+
+async def test_a_text_that_begins_without_a_word_is_told_to_begin_and_no_piece_of_it() -> None:
+    handler = Heard()
+    deltas = [message_delta("a", {"index": 0, "type": "text"}), message_delta("a", text_part(0, "late"))]
+    async with over(CREATED, message_event("created", "a"), *deltas, COMPLETED, handler=handler) as stream:
+        await stream.until_done()
+    told = ["message_created", "text_created", "message_delta", "text_delta", "message_delta", "end"]
+    assert handler.names == told
+    assert handler.of("on_text_created") == [Text("")]
+
+
 # -- any method --------------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from raw_server import (
 
 from aiorunstream import (
     AsyncClient,
+    AsyncMessages,
     ConfigurationError,
     FunctionTool,
     HttpBackend,
@@ -264,6 +265,12 @@ async def test_a_backend_belongs_to_one_client() -> None:
             AsyncClient(backend=backend)
     with pytest.raises(ConfigurationError):
         AsyncClient(backend=HttpBackend("http://127.0.0.1:9"), base_url="http://127.0.0.1:9")
+
+
+async def test_a_backend_without_a_client_says_what_it_is_used_through() -> None:
+    messages = AsyncMessages(HttpBackend("http://127.0.0.1:9/v1"))
+    with pytest.raises(ConfigurationError, match=r"AsyncClient\(backend=\.\.\.\)"):
+        await messages.retrieve("msg_1", thread_id="thread_1")
 
 
 async def test_a_key_from_a_callable_is_asked_for_before_each_request() -> None:

@@ -10,12 +10,17 @@ from test_snapshot import calls, details, folded, function, says
 from aiorunstream.events import (
     RunEvent,
     ThreadMessageDelta,
+    ThreadRunStepCreated,
     ThreadRunStepDelta,
 )
 from aiorunstream.models import (
     FileCitation,
     FileCitationAnnotation,
     FileCitationDeltaAnnotation,
+    FileSearch,
+    FileSearchResult,
+    FileSearchToolCall,
+    FileSearchToolCallDelta,
     FunctionCall,
     FunctionToolCall,
     ImageFile,
@@ -28,6 +33,7 @@ from aiorunstream.models import (
     TextContentBlock,
     TextDelta,
     TextDeltaBlock,
+    ToolCallsStepDetails,
     UnknownPart,
 )
 from aiorunstream.snapshot import RunSnapshot
@@ -141,6 +147,14 @@ def test_calls_that_are_all_numbered_0_go_on_by_their_ids() -> None:
     assert len(call_deltas(*altered, of=step)) == 2
     unnamed = [calls(function(0, "{", "z", "f"))]
     assert len(call_deltas(*unnamed, of=step)) == 2, "a call of an id that is in no final call is none of them"
+
+
+def test_what_a_file_search_found_is_not_told_where_something_else_was_told_for_it() -> None:
+    step = calling(FileSearchToolCall("s", FileSearch(results=(FileSearchResult("file_1"),))))
+    begun = ThreadRunStepCreated(
+        RunStep("s", step_details=ToolCallsStepDetails((FileSearchToolCall("s", FileSearch(results=())),)))
+    )
+    assert call_deltas(begun, calls(FileSearchToolCallDelta(0, {"results": [7]})), of=step) == []
 
 
 def test_unknown_parts_go_on_by_the_same_rules() -> None:

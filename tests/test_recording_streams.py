@@ -200,6 +200,16 @@ async def test_a_recording_is_served_byte_for_byte_to_whoever_asks_for_a_run() -
     assert end_of(again) == "clean"
 
 
+async def test_bytes_that_are_no_recording_are_served_as_the_body_they_are() -> None:
+    recording = read_recording(b"".join(RUN_STREAM))
+    assert recording.head is None
+    events, error, again = await replayed(recording)
+
+    assert (len(events), error) == (4, None)
+    assert body_of(again) == b"".join(RUN_STREAM)
+    assert end_of(again) == "clean"
+
+
 @pytest.mark.parametrize(
     ("end", "raises", "ends"),
     [

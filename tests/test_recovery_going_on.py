@@ -16,7 +16,9 @@ from raw_server import (
 from test_recovery_servers import FINAL, Cut, a_client, message, text_of
 
 from aiorunstream import AsyncClient, RecoverPolicy, RunEvent, StreamInterruptedError, ToolOutput
+from aiorunstream.snapshot import RunSnapshot
 from aiorunstream.stream import _recovery
+from aiorunstream.stream._delivered import Delivered
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 WAITING: dict[str, object] = {
@@ -90,6 +92,18 @@ async def test_that_a_run_works_again_is_told_where_it_was_queued_again() -> Non
         events = await going_on(client)
     assert names(events) == ["thread.run.queued", "thread.run.in_progress", "thread.run.completed"]
     assert [event.synthesized for event in events if event.event == "thread.run.in_progress"] == [True]
+
+
+def test_of_more_runs_that_wait_than_a_thousand_the_oldest_are_forgotten() -> None:
+    delivered = Delivered()
+    kept = [RunSnapshot() for _ in range(1_001)]
+    for number, snapshot in enumerate(kept):
+        delivered.keep(f"run_{number}", snapshot)
+    delivered.keep("run_1", kept[0])  # again, so that it is the newest
+    assert delivered.take("run_0") is None
+    assert delivered.take("run_1") is kept[0]
+    assert delivered.take("run_1") is None, "it has gone on"
+    assert delivered.take("run_1000") is kept[1_000]
 
 
 async def test_the_beginning_of_a_run_is_not_told_where_another_program_had_it() -> None:

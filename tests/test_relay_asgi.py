@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from heard import Heard
 from raw_server import (
     COMPLETED,
     CREATED,
@@ -67,6 +68,43 @@ async def test_a_send_that_fails_is_a_browser_that_has_left(left_after: int) -> 
         with in_time(1):
             await server.ask(whole(client))
         assert cancels(upstream) == 1
+
+
+class Stuck(Asgi):
+    """A server whose browser takes the head and one part, no more, and then leaves."""
+
+    def __init__(self) -> None:
+        super().__init__(ConnectionResetError)
+        self.is_stuck = asyncio.Event()
+
+    async def receive(self) -> Message:
+        await self.is_stuck.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        await super().send(message)
+        if len(self.sent) > 2:
+            self.is_stuck.set()
+            await asyncio.sleep(SILENT)
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_a_run_whose_tools_are_called_here_is_read_on_where_a_browser_left_that_took_nothing(
+    caplog: pytest.LogCaptureFixture, *, breaks: bool
+) -> None:
+    handler, server = Heard(), Stuck()
+    script = says(STREAM_HEAD + chunk(CREATED + DELTA), 0.1, b"" if breaks else chunk(DELTA + COMPLETED) + LAST_CHUNK)
+    async with nothing_left(), RawServer(script) as upstream, AsyncClient(base_url=upstream.base_url) as client:
+        call = client.threads.runs.create_stream("thread_raw", assistant_id="asst_raw")
+        stream = AssistantStream(call, event_handler=handler)
+        with in_time(0.1):
+            await server.ask(RunStreamResponse(stream, on_disconnect="continue", ping=None))
+        assert handler.names[-1] == "end"
+        assert [event.event for event in handler.of("on_event")][2:] == (
+            [] if breaks else ["thread.message.delta", "thread.run.completed"]
+        )
+        assert ("relay broken off" in caplog.text) == breaks
+        assert cancels(upstream) == 0
 
 
 async def test_pings_find_out_that_a_browser_has_left() -> None:

@@ -12,6 +12,7 @@ from raw_server import (
     STREAM_HEAD,
     Peer,
     RawServer,
+    answer,
     chunk,
     delta_event,
 )
@@ -34,7 +35,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from timing import in_time
 
-from aiorunstream import AssistantEventHandler, AsyncClient, RunEvent, ToolSet, function_tool
+from aiorunstream import AiorunstreamError, AssistantEventHandler, AsyncClient, RunEvent, ToolSet, function_tool
 from aiorunstream.relay import RunStreamResponse
 from aiorunstream.server import AssistantsServer, CallTool, ScriptedEngine
 
@@ -97,6 +98,28 @@ async def test_a_run_that_is_to_continue_is_left_alone(
             await browser.until(b"lighthouse")
         await browser.leave()
         await left_in_time(at, upstream, cancelled=False)
+
+
+async def test_a_refusal_that_comes_after_the_browser_has_left_is_told_to_nobody(anyio_backend: Backend) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await asyncio.sleep(0.2)
+        await peer.send(answer(404, {"error": {"message": "no such thread"}}))
+
+    told: list[object] = []
+
+    def tell(error: AiorunstreamError) -> Response:
+        told.append(error)
+        return Response(status_code=404)
+
+    made = page(on_disconnect="continue", on_error=tell)
+    async with RawServer(script) as upstream, site(made, upstream.base_url, anyio_backend) as at:
+        browser = await at.browser()
+        await until(lambda: upstream.posts == 1)
+        await browser.leave()
+        await at.quiet()
+        assert upstream.posts == 1
+    assert told == []
 
 
 @pytest.mark.parametrize("http", ["middleware", "none"])

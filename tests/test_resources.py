@@ -40,8 +40,11 @@ async def test_a_list_is_a_page_when_awaited_and_everything_when_iterated() -> N
         page = await client.threads.messages.list(thread.id, limit=3, order="asc")
         assert [message.text for message in page.data] == said[:3]
         assert page.has_next_page()
+        assert repr(page) == "<AsyncPage of 3 items, has_more=True>", "nothing of what people wrote"
         assert [message.text for message in (await page.get_next_page()).data] == said[3:6]
         assert [message.text async for message in page] == said
+        items = aiter(page)
+        assert [(await anext(items)).text, *[message.text async for message in items]] == said
         newest_first = client.threads.messages.list(thread.id, limit=2)
         assert [message.text async for message in newest_first] == said[::-1]
         assert [message.text async for message in newest_first] == said[::-1]  # asked anew

@@ -223,5 +223,12 @@ def test_a_backend_that_cannot_work_is_refused() -> None:
         ResponsesBackend("http://127.0.0.1:1/v1", threads="nobody")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigurationError, match="background"):
         ResponsesBackend("http://127.0.0.1:1/v1", threads="replay", background=True)
+    with pytest.raises(ConfigurationError, match="at_once"):
+        ResponsesBackend("http://127.0.0.1:1/v1", threads="replay", add_messages="later")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigurationError, match="base_url"):
         ResponsesBackend("nowhere", threads="replay")
+
+
+def test_a_backend_is_shown_by_its_base_url() -> None:
+    backend = ResponsesBackend("http://127.0.0.1:1/v1/", threads="replay", assistants=ASSISTANTS)
+    assert repr(backend) == "ResponsesBackend('http://127.0.0.1:1/v1')"

@@ -28,7 +28,9 @@ from aiorunstream import (
     RequestOptions,
     RetryPolicy,
     RunStreamError,
+    StreamClosedError,
     StreamInterruptedError,
+    StreamProtocolError,
     Timeouts,
 )
 from aiorunstream.backends.responses import ResponsesBackend, ThreadMode
@@ -90,6 +92,32 @@ async def test_leaving_a_stream_ends_its_generation_and_its_run(threads: ThreadM
         engine.goes_on.set()
         await read(client, thread_id)
         assert [text for _, text in await texts(client, thread_id)] == ["Hello", "one", "one two"]
+
+
+async def test_a_reader_whose_stream_somebody_closes_is_told() -> None:
+    engine = Slow()
+    async with bridged(engine=engine) as (client, server):
+        thread_id = await asked(client)
+        stream = await client.threads.runs.create_stream(thread_id, assistant_id="asst_1")
+        reading = asyncio.ensure_future(_outcome(stream))
+        await until(lambda: stream.last_event == "thread.message.delta")
+        await stream.aclose()
+        with pytest.raises(StreamClosedError):
+            await asyncio.wait_for(reading, 2)
+        await until(lambda: engine.has_left and server.open_streams == 0)
+        assert (await client.threads.runs.retrieve(stream.run_id or "", thread_id=thread_id)).status == "cancelled"
+
+
+async def test_a_stream_that_is_dropped_ends_its_generation_and_its_run() -> None:
+    engine = Slow()
+    async with bridged(engine=engine) as (client, server):
+        thread_id = await asked(client)
+        stream = await client.threads.runs.create_stream(thread_id, assistant_id="asst_1")
+        run_id = stream.run_id or ""
+        with pytest.warns(ResourceWarning, match="dropped while open"):
+            del stream
+        await until(lambda: engine.has_left and server.open_streams == 0)
+        assert (await client.threads.runs.retrieve(run_id, thread_id=thread_id)).status == "cancelled"
 
 
 async def test_a_run_that_is_cancelled_tells_its_reader() -> None:
@@ -167,6 +195,28 @@ async def test_a_stream_that_broke_off_is_told_and_its_run_does_not_stay_in_the_
         run = await client.threads.runs.retrieve(run_id, thread_id=thread_id)
         assert run.status in ("failed", "cancelled", "completed")
         await read(client, thread_id)
+
+
+async def test_a_stream_that_breaks_the_rules_of_http_is_told_and_its_run_has_failed() -> None:
+    async with bridged("replay") as (client, server):
+        thread_id = await asked(client)
+        server.inject(Fault("bad_chunk", operation="create_response", at_byte=4000))
+        with pytest.raises(StreamProtocolError) as caught:
+            await read(client, thread_id)
+        run = await client.threads.runs.retrieve(caught.value.run_id or "", thread_id=thread_id)
+        assert run.status == "failed"
+        await read(client, thread_id)
+
+
+async def test_a_break_of_a_stream_that_nobody_reads_is_logged_and_found(caplog: pytest.LogCaptureFixture) -> None:
+    async with bridged("replay") as (client, server):
+        thread_id = await asked(client)
+        server.inject(Fault("cut", operation="create_response", at_byte=4000))
+        run = await client.threads.runs.create(thread_id, assistant_id="asst_1")
+        assert (await client.threads.runs.poll(run.id, thread_id=thread_id)).status == "failed"
+        (record,) = [one for one in caplog.records if "stream failed" in one.message]
+        assert run.id in record.getMessage()
+        assert "StreamInterruptedError" in record.getMessage()
 
 
 @pytest.mark.parametrize("threads", ["conversation", "previous_response_id"])

@@ -13,12 +13,15 @@ from bridge_client import (
     texts,
 )
 from bridged import JSON, check_legal, names
+from played_responses import beside
+from raw_server import RawServer, answer, answering
 from responses_site import Slow
 from server_client import until
 
 from aiorunstream import (
     AsyncClient,
     BadRequestError,
+    ClientClosedError,
     ConfigurationError,
     NotFoundError,
     RateLimitError,
@@ -130,6 +133,48 @@ async def test_a_thread_that_was_made_for_a_run_goes_with_it() -> None:
             await client.threads.create_and_run(assistant_id="asst_1")
         await until(lambda: server.requests[-1][0] == "DELETE")
         assert server.requests[-1][1].startswith("/v1/conversations/conv_")
+
+
+async def test_a_thread_whose_messages_were_refused_is_not_left_behind() -> None:
+    async with bridged(add_messages="at_once") as (client, server):
+        server.inject(Fault("refuse", status=400, operation="create_conversation_items"))
+        with pytest.raises(BadRequestError):
+            await asked(client)
+        assert server.requests[-1][0] == "DELETE"
+        assert server.requests[-1][1].startswith("/v1/conversations/conv_")
+
+
+async def test_a_conversation_without_an_id_is_no_thread() -> None:
+    async with (
+        RawServer(answering(answer(200, {"object": "conversation"}))) as server,
+        beside(server, "conversation") as client,
+    ):
+        with pytest.raises(BadRequestError, match="without an id"):
+            await asked(client)
+
+
+async def test_a_refusal_is_told_where_nobody_can_say_what_could_be_mended() -> None:
+    async with bridged() as (client, server):
+        thread_id = await asked(client)
+        server.inject(Fault("refuse", status=400, operation="create_response"))
+        server.inject(Fault("refuse", status=403, operation="list_conversation_items"))
+        with pytest.raises(BadRequestError):
+            await read(client, thread_id)
+        assert server.requests[-1] == ("GET", f"/v1/conversations/{thread_id}/items")
+        await read(client, thread_id)
+
+
+async def test_whose_client_is_closed_while_a_run_on_a_new_thread_is_begun_is_told_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with bridged("replay") as (client, server):
+        server.inject(Fault("silence", operation="create_response"))
+        beginning = asyncio.ensure_future(client.threads.create_and_run(assistant_id="asst_1"))
+        await until(lambda: ("POST", "/v1/responses") in server.requests)
+        await client.aclose()
+        with pytest.raises(ClientClosedError, match="under way"):
+            await beginning
+        assert "the client is closed" in caplog.text
 
 
 async def test_outputs_that_the_server_refused_can_be_submitted_again() -> None:

@@ -1,7 +1,9 @@
 """Threads of the bridge: found again, changed, forgotten, and kept outside of the process."""
 
+import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from bridge_client import (
     ASSISTANTS,
@@ -13,6 +15,8 @@ from bridge_client import (
     texts,
 )
 from bridged import JSON, check_legal
+from played_responses import Played, playing, short
+from response_events import message
 from responses_site import Slow
 from server_client import until
 
@@ -26,6 +30,7 @@ from aiorunstream.backends.responses import MemoryThreadStore, ResponsesBackend,
 from aiorunstream.server import (
     AssistantsServer,
     CallTool,
+    Fault,
     ScriptedEngine,
 )
 
@@ -48,6 +53,30 @@ async def test_a_conversation_is_found_again_by_another_program(add_messages: An
             await elsewhere.threads.messages.create(thread_id, role="user", content="Second")
             await read(elsewhere, thread_id)
             assert len(await texts(elsewhere, thread_id)) == 4
+
+
+async def test_a_conversation_that_was_made_otherwise_is_read_as_it_is() -> None:
+    server = Played()
+    refused = {"type": "refusal", "refusal": "No."}
+    server.items = [
+        {"type": "message", "id": "msg_1", "role": "user", "content": "Please"},
+        {"type": "message", "id": "msg_2", "role": "assistant", "content": [refused]},
+    ]
+    async with playing(server, "conversation") as (client, _):
+        page = await client.threads.messages.list("conv_1", order="asc")
+    assert [msgspec.to_builtins(one.content) for one in page.data] == [
+        ({"type": "text", "text": {"value": "Please", "annotations": ()}},),
+        (refused,),
+    ]
+
+
+async def test_what_two_first_say_on_a_conversation_at_once_is_all_said() -> None:
+    server = Played(short("resp_1", message("Hi.")))
+    async with playing(server, "conversation") as (client, _):
+        create = client.threads.messages.create
+        await asyncio.gather(*(create("conv_1", role="user", content=f"{number}") for number in range(3)))
+        await read(client, "conv_1")
+    assert sorted(item["content"] for item in server.bodies[0]["input"]) == ["0", "1", "2"]
 
 
 async def test_a_message_that_waits_elsewhere_is_missed_before_a_run_is_begun_without_it() -> None:
@@ -101,6 +130,28 @@ async def test_a_message_is_forgotten_where_that_can_be_done(threads: ThreadMode
         assert (await client.threads.messages.delete(first.id, thread_id=thread_id)).deleted
         await read(client, thread_id)
         assert [message.text for message in engine.turns[1].messages] == ["One.", "Now"]
+
+
+async def test_a_message_that_the_server_has_forgotten_already_is_forgotten() -> None:
+    async with bridged() as (client, server):
+        thread_id = await asked(client)
+        await read(client, thread_id)
+        server.inject(Fault("refuse", status=404, operation="delete_conversation_item"))
+        first = (await client.threads.messages.list(thread_id, order="asc")).data[0]
+        assert (await client.threads.messages.delete(first.id, thread_id=thread_id)).deleted
+        assert [role for role, _ in await texts(client, thread_id)] == ["assistant"]
+
+
+async def test_what_was_said_of_an_answer_that_was_left_can_be_forgotten() -> None:
+    async with bridged("replay", engine=Slow()) as (client, _):
+        thread_id = await asked(client)
+        async with client.threads.runs.create_stream(thread_id, assistant_id="asst_1") as stream:
+            while (await anext(stream)).event != "thread.message.delta":
+                pass
+        assert await texts(client, thread_id) == [("user", "Hello"), ("assistant", "one")]
+        last = (await client.threads.messages.list(thread_id)).data[0]
+        assert (await client.threads.messages.delete(last.id, thread_id=thread_id)).deleted
+        assert await texts(client, thread_id) == [("user", "Hello")]
 
 
 async def test_threads_are_changed_and_deleted() -> None:
@@ -168,9 +219,12 @@ class Failing(MemoryThreadStore):
     """A store that fails when it is told to."""
 
     fails = False
+    left = 0
+    """How often it does not."""
 
     async def save(self, thread_id: str, data: bytes) -> None:
-        if self.fails:
+        self.left -= 1
+        if self.fails and self.left < 0:
             raise OSError("the disk is full")
         await super().save(thread_id, data)
 
@@ -184,6 +238,10 @@ async def test_what_a_store_raises_the_request_raises_and_nothing_stays_open() -
         with pytest.raises(OSError, match="disk"):
             await client.threads.runs.create(thread_id, assistant_id="asst_1")
         await until(lambda: engine.has_left and server.open_streams == 0)
+        engine.has_left, store.left = False, 1
+        with pytest.raises(OSError, match="disk"):
+            await client.threads.create_and_run(assistant_id="asst_1")
+        await until(lambda: engine.has_left and server.open_streams == 0 and set(store.threads) == {thread_id})
         store.fails = False
         engine.goes_on.set()
         await read(client, thread_id)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from bridged import JSON, Bridge, check_legal, names, text_of
+from bridged import JSON, Bridge, check_legal, names, text_of, wire
 from response_events import (
     BEGINNING,
     CREATED,
@@ -231,6 +231,31 @@ def test_an_annotation_of_a_text_that_is_over_is_not_made_one_of_the_next() -> N
     parts = msgspec.to_builtins(bridge.messages[0])["content"]
     assert [part["type"] for part in parts] == ["text", "refusal", "text"]
     assert [part["text"]["annotations"] for part in parts if part["type"] == "text"] == [(), ()]
+
+
+def test_what_is_said_of_an_item_after_its_end_is_not_heard() -> None:
+    bridge = Bridge()
+    seen = bridge.hear(CREATED, said(0, "Hi"), done(0, **message("Hi")), said(0, " there"), ended())
+    check_legal(seen)
+    assert text_of(seen) == "Hi" == bridge.messages[0].text
+
+
+def test_what_comes_after_the_end_is_not_heard_although_it_is_understood_at_once() -> None:
+    bridge = Bridge()
+    bridge.protocol.receive_data(wire([CREATED, ended("completed", message("Hi")), ended("completed", message("Ho"))]))
+    bridge.protocol.prepare()
+    check_legal(bridge.feed(b""))
+    assert [one.text for one in bridge.messages] == ["Hi"]
+    assert [kept.item["id"] for kept in bridge.memory.history] == ["msg_1"]
+
+
+def test_a_run_that_has_failed_hears_nothing_more_although_it_is_understood_at_once() -> None:
+    bridge = Bridge(on_error_event="yield")
+    error = {"type": "error", "message": "Oh no.", "code": "boom"}
+    bridge.protocol.receive_data(wire([CREATED, error, said(0, "Hi"), ended("completed", message("Hi"))]))
+    bridge.protocol.prepare()
+    assert names(bridge.feed(b""))[-2:] == ["error", "thread.run.failed"]
+    assert (bridge.run.status, bridge.messages, bridge.steps) == ("failed", (), ())
 
 
 def test_two_messages_are_two() -> None:

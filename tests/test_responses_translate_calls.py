@@ -16,7 +16,15 @@ from response_events import (
     said,
 )
 
-from aiorunstream.errors import EventTooDeepError, RunStreamError, StreamProtocolError, StreamTruncatedError
+from aiorunstream import Limits
+from aiorunstream.backends.responses._protocol import ResponsesProtocol
+from aiorunstream.errors import (
+    EventTooDeepError,
+    EventTooLargeError,
+    RunStreamError,
+    StreamProtocolError,
+    StreamTruncatedError,
+)
 from aiorunstream.events import ErrorEvent, ThreadRunFailed
 from aiorunstream.models import (
     CodeInterpreterToolCall,
@@ -94,6 +102,14 @@ def test_text_does_not_wait_for_thoughts_that_end_late() -> None:
     assert [step.type for step in bridge.steps] == ["message_creation", "tool_calls"]
 
 
+def test_arguments_of_a_call_that_never_came_are_no_call() -> None:
+    bridge = Bridge()
+    whole = {"type": "response.function_call_arguments.done", "output_index": 0, "arguments": "{}"}
+    seen = bridge.hear(CREATED, whole, said(1, "Hi"), ended())
+    check_legal(seen)
+    assert (bridge.run.status, text_of(seen), calls(bridge)) == ("completed", "Hi", [])
+
+
 def test_a_call_that_the_server_has_answered_itself_is_not_waited_for() -> None:
     answered = {"type": "function_call_output", "id": "fco_1", "call_id": "call_1", "output": "sunny"}
     bridge = Bridge()
@@ -102,6 +118,13 @@ def test_a_call_that_the_server_has_answered_itself_is_not_waited_for() -> None:
     (call,) = calls(bridge)
     assert isinstance(call, FunctionToolCall)
     assert call.function.output == "sunny"
+
+
+def test_an_output_of_a_call_that_never_came_answers_nothing() -> None:
+    bridge = Bridge()
+    stray = {"type": "function_call_output", "id": "fco_1", "call_id": "call_9", "output": "sunny"}
+    check_legal(bridge.hear(CREATED, ended("completed", stray, called())))
+    assert [getattr(call, "id", None) for call in bridge.run.tool_calls] == ["call_1"]
 
 
 def test_a_tool_of_plain_text_is_answered_as_a_function_is() -> None:
@@ -118,10 +141,13 @@ def test_two_calls_of_one_id_are_no_run() -> None:
     bridge = Bridge()
     with pytest.raises(StreamProtocolError, match="call_1"):
         bridge.hear(CREATED, ended("completed", called(), called(name="other")))
+    assert bridge.run.last_error is not None
+    assert "call_1" in bridge.run.last_error.message
 
 
 def test_code_is_told_as_it_is_written_and_with_what_came_of_it() -> None:
-    outputs = [{"type": "logs", "logs": "2\n"}, {"type": "image", "url": "https://a.example/plot.png"}]
+    unknown = {"type": "hologram", "beam": 1}
+    outputs = [{"type": "logs", "logs": "2\n"}, unknown, {"type": "image", "url": "https://a.example/plot.png"}]
     whole = {"type": "code_interpreter_call", "id": "ci_1", "code": "1+1", "outputs": outputs, "status": "completed"}
     piece = {"type": "response.code_interpreter_call_code.delta", "output_index": 0, "delta": "1+"}
     bridge = Bridge()
@@ -214,6 +240,7 @@ def test_an_answer_that_breaks_off_is_incomplete(reason: str, of_run: str | None
 
 @pytest.mark.parametrize(("error", "code", "words"), [
     ({"code": "rate_limit_exceeded", "message": "Slow down."}, "rate_limit_exceeded", "Slow down."),
+    ({"code": "invalid_prompt", "message": "Not this."}, "invalid_prompt", "Not this."),
     ({"code": "vector_store_timeout", "message": "Late."}, "server_error", "vector_store_timeout: Late."),
     (None, "server_error", "The response failed."),
 ])  # fmt: skip
@@ -277,6 +304,14 @@ def test_a_stream_that_ends_before_its_response_is_truncated(rest: bytes, done_s
     assert (caught.value.done_seen, caught.value.run_status) == (done_seen, "in_progress")
 
 
+def test_what_comes_after_the_end_of_a_body_is_not_heard() -> None:
+    bridge = Bridge()
+    bridge.protocol.receive_data(b"")
+    with pytest.raises(StreamTruncatedError):
+        bridge.hear(CREATED, ended())
+    assert bridge.run.status == "queued"
+
+
 def test_an_end_mark_after_the_end_is_nothing() -> None:
     bridge = Bridge()
     bridge.hear(CREATED, ended())
@@ -294,6 +329,13 @@ def test_what_is_no_json_object_is_no_stream_of_a_response(payload: bytes) -> No
 def test_what_is_too_deep_or_too_large_is_refused() -> None:
     with pytest.raises(EventTooDeepError):
         Bridge().feed(b'data: {"a":' + b"[" * 200 + b"]" * 200 + b"}\n\n")
+    bridge = Bridge()
+    protocol = ResponsesProtocol(bridge.bridged, limits=Limits(max_event_bytes=500))
+    protocol.receive_data(wire([CREATED, said(0, "x" * 500)]))
+    assert [getattr(protocol.next_event(), "event", None) for _ in range(2)] == BEGINNING[:2]
+    with pytest.raises(EventTooLargeError) as caught:
+        protocol.next_event()
+    assert (caught.value.limit, caught.value.events_seen) == (500, 2)
 
 
 def test_names_of_events_are_not_looked_at() -> None:

@@ -375,3 +375,9 @@ async def test_the_other_operations_do_what_they_say() -> None:
             assert (await http.ask("DELETE", gone))[1]["deleted"] is True
             assert (await http.refused("GET", gone))[0] == 404
         assert server.requests[-1] == ("GET", f"/v1/assistants/{assistant_id}")
+
+
+async def test_a_request_without_a_body_is_one_with_an_empty_object() -> None:
+    async with serving() as (_, http):
+        status, thread = await http.ask("POST", "/threads")
+        assert (status, thread["object"], thread["metadata"]) == (200, "thread", {})

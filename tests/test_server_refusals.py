@@ -3,7 +3,10 @@
 import asyncio
 import io
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
@@ -119,6 +122,33 @@ async def test_a_large_body_is_refused_also_when_its_size_is_not_said() -> None:
             assert response.status == 413
 
 
+BADLY_FRAMED = """
+import asyncio
+from aiorunstream.server import AssistantsServer
+
+async def main():
+    async with AssistantsServer() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST /v1/threads HTTP/1.1\\r\\nHost: a\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n")
+        await asyncio.sleep(0.1)  # else aiohttp refuses the request before a handler has it
+        writer.write(b"no length\\r\\n")
+        print((await reader.read()).decode())  # all, to the end of the connection
+        writer.close()
+
+asyncio.run(main())
+"""
+
+
+def test_a_body_that_is_not_framed_as_its_head_says_is_refused_and_its_connection_closed() -> None:
+    environment = {**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}  # the parser in C tells no handler of it
+    done = subprocess.run(
+        [sys.executable, "-c", BADLY_FRAMED], env=environment, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.startswith("HTTP/1.1 400 ")
+    assert "\nConnection: close\n" in done.stdout
+    assert "The body broke off, or is not framed as its headers say." in done.stdout
+
+
 async def test_stream_must_be_a_boolean() -> None:
     async with serving() as (_, http):
         path, body = await http.runs()
@@ -224,6 +254,11 @@ def test_a_host_that_others_reach_must_be_permitted(host: str) -> None:
     with pytest.raises(ConfigurationError, match="allow_remote"):
         AssistantsServer(host=host)
     AssistantsServer(host=host, allow_remote=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_a_host_that_only_this_machine_reaches_needs_no_leave(host: str) -> None:
+    AssistantsServer(host=host)
 
 
 @pytest.mark.parametrize("setting", ["delay", "expires_after"])

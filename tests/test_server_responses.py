@@ -7,7 +7,19 @@ import pytest
 from responses_site import FUNCTION, Slow, answers, created, first_word, read, streamed, text_of, types
 from server_client import JSON, serving, until
 
-from aiorunstream.models import FunctionTool, FunctionToolCall, ToolCallsStepDetails
+from aiorunstream.models import (
+    AssistantToolChoice,
+    FileSearch,
+    FileSearchToolCall,
+    FunctionTool,
+    FunctionToolCall,
+    ImageURL,
+    ImageURLContentBlock,
+    RefusalContentBlock,
+    ResponseFormatJSONObject,
+    ToolCallsStepDetails,
+    UnknownPart,
+)
 from aiorunstream.server import (
     BreakOff,
     CallTool,
@@ -131,6 +143,31 @@ async def test_the_engine_is_given_the_request_as_a_turn() -> None:
     choice, shape = msgspec.to_builtins(run.tool_choice), msgspec.to_builtins(run.response_format)
     assert choice == {"type": "function", "function": {"name": "get_weather"}}
     assert shape == {"type": "json_schema", "json_schema": {"name": "answer", "schema": {}, "strict": False}}
+
+
+async def test_the_engine_is_given_the_other_choices_shapes_and_items_too() -> None:
+    engine = ScriptedEngine(["Hello."] * 2)
+    items: list[JSON] = [
+        {"role": "user", "content": [{"type": "input_image", "image_url": "https://a.invalid/b.png"}]},
+        {"type": "file_search_call", "id": "fs_1", "queries": ["b"], "status": "completed"},
+        {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+    ]
+    async with serving(engine=engine) as (_, http):
+        await created(http, input=items, tool_choice={"type": "web_search"}, text={"format": {"type": "json_object"}})
+        chosen = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]}
+        await created(http, input="Hello", tool_choice=chosen)
+    turn, other = engine.turns
+    assert turn.run.tool_choice == AssistantToolChoice("web_search")
+    assert turn.run.response_format == ResponseFormatJSONObject()
+    assert [message.content for message in turn.messages] == [
+        (ImageURLContentBlock(ImageURL("https://a.invalid/b.png")),),
+        (RefusalContentBlock("No."),),
+    ]
+    used, _ = turn.steps
+    assert isinstance(used.step_details, ToolCallsStepDetails)
+    assert used.step_details.tool_calls == (FileSearchToolCall("fs_1", FileSearch()), UnknownPart(items[2]))
+    assert other.run.tool_choice == "required"
 
 
 async def test_the_outputs_of_calls_reach_the_engine_with_their_calls() -> None:
@@ -274,3 +311,7 @@ async def test_an_item_can_be_put_again_by_its_id() -> None:
         again = [{"type": "item_reference", "id": first["output"][0]["id"]}, {"role": "user", "content": "2?"}]
         await created(http, input=again)
         assert [message.text for message in engine.turns[1].messages] == ["One.", "2?"]
+        talk = await http.post("/conversations", {"items": [{"role": "user", "content": "0?"}]})
+        (item,) = (await http.get(f"/conversations/{talk['id']}/items"))["data"]
+        await created(http, input=[{"type": "item_reference", "id": item["id"]}])
+        assert [message.text for message in engine.turns[2].messages] == ["0?"]

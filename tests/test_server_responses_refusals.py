@@ -52,6 +52,7 @@ REFUSED: list[tuple[JSON, str, str | None]] = [
     ),
     ({"input": [{"content": "?"}]}, "input[0].type", "missing_required_parameter"),
     ({"input": [{"type": "thought"}]}, "input[0].type", "invalid_value"),
+    ({"input": [{"role": 7, "content": "?"}]}, "input[0].role", "invalid_type"),
     ({"input": [{"role": "owl", "content": "?"}]}, "input[0].role", "invalid_value"),
     ({"input": [{"role": "user"}]}, "input[0].content", "missing_required_parameter"),
     ({"input": [{"role": "user", "content": ["?"]}]}, "input[0].content[0]", "invalid_type"),

@@ -76,6 +76,9 @@ async def test_servers_without_state_refuse_or_ignore_it() -> None:
     async with serving(responses="openrouter") as (_, http):
         assert (await http.refused("POST", "/responses", {**body, "store": True}))[1]["param"] == "store"
         assert (await http.refused("POST", "/responses", {**body, "previous_response_id": "resp_1"}))[0] == 400
+        assert (await http.refused("POST", "/responses", {**body, "conversation": "conv_1"}))[1][
+            "param"
+        ] == "conversation"
         assert (await http.refused("POST", "/conversations", {}))[0] == 404
     async with serving(responses="ollama") as (_, http):
         response = await created(http, **body, store=True, previous_response_id="resp_1")

@@ -221,8 +221,9 @@ def test_an_emptier_event_keeps_what_is_known() -> None:
 
 
 def test_the_usage_that_open_assistant_api_sends_as_a_message_is_none() -> None:
-    usage = Message("foreign", created_at=0, status="in_progress", metadata={"usage": "{}"})
-    assert folded(ThreadMessageInProgress(usage)).messages == ()
+    for told in ("{}", "nobody can read this"):
+        usage = Message("foreign", created_at=0, status="in_progress", metadata={"usage": told})
+        assert folded(ThreadMessageInProgress(usage)).messages == ()
     assert folded(ThreadMessageInProgress(Message("m"))).messages == (Message("m"),)
 
 

@@ -35,6 +35,7 @@ from aiorunstream import (
     ThreadRunCompleted,
     ThreadRunCreated,
 )
+from aiorunstream.stream._no_body import NoBody
 
 
 class Bytes:
@@ -190,6 +191,11 @@ async def test_every_bad_end_is_raised_after_all_events_and_again_with_the_facts
     await stream.aclose()
     with pytest.raises(kind):
         await anext(stream)
+
+
+async def test_a_body_that_is_not_there_ends_as_an_empty_one_does() -> None:
+    with pytest.raises(StreamTruncatedError):
+        await events_of(RunStream(NoBody(), RunProtocol()))
 
 
 async def test_an_error_event_can_be_had_as_an_event() -> None:

@@ -238,6 +238,20 @@ async def test_a_break_right_after_the_stopping_event_is_a_good_end_that_was_not
             await anext(stream)
 
 
+async def test_a_break_while_the_stopping_event_lies_ready_is_a_good_end_too() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(STREAM_HEAD + chunk(CREATED + COMPLETED))
+        await asyncio.sleep(0.03)
+        peer.rst()
+
+    async with RawServer(script) as server, client_of(server) as client, start(client) as stream:
+        await anext(stream)
+        await asyncio.sleep(0.12)
+        assert (stream.clean_close, len(await events_of(stream))) == (None, 1)
+        assert (stream.clean_close, stream.outcome) == (False, "completed")
+
+
 async def cut(peer: Peer) -> None:
     await peer.request()
     await peer.send(STREAM_HEAD + chunk(CREATED) + chunk(DELTA))

@@ -206,6 +206,21 @@ def test_a_port_that_is_taken_is_told_to_whoever_starts_it() -> None:
     assert threads() == []
 
 
+def test_what_ended_its_thread_is_told_to_whoever_stops_it() -> None:
+    class Leaving:
+        def reply(self, turn: Turn, /) -> list[Item]:
+            raise SystemExit("the engine has had enough")
+
+    server = ThreadedServer(engine=Leaving())
+    server.start()
+    with pytest.raises(StreamInterruptedError):
+        asyncio.run(ask(server, "Hello"))
+    assert len(server.requests) == 2, "what happened can still be looked at"
+    with pytest.raises(SystemExit, match="had enough"):
+        server.stop()
+    assert threads() == []
+
+
 def test_it_stops_in_the_middle_of_a_stream() -> None:
     async def left_alone() -> None:
         with ThreadedServer(delay=0.01) as server:

@@ -328,6 +328,20 @@ async def test_a_handshake_that_is_not_answered_is_a_connect_timeout_tried_three
         assert len(server.peers) == 3
 
 
+async def test_a_handshake_that_takes_all_the_time_there_is_was_no_request() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.closed()
+
+    async with RawServer(script) as server:
+        url = server.base_url.replace("http:", "https:")
+        async with AsyncClient(base_url=url, timeouts=Timeouts(connect=30, total=0.2), retry=NO_RETRY) as client:
+            with (
+                in_time(0.2),
+                pytest.raises(APITimeoutError, match=r"not connected to .* within 0\.2 s \(Timeouts\.total"),
+            ):
+                await start(client)
+
+
 async def test_a_body_that_stalls_is_a_timeout_for_a_plain_answer_too() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import re
 import threading
 import time
@@ -18,6 +19,7 @@ from raw_server import (
     STREAM_HEAD,
     Peer,
     RawServer,
+    Script,
     answer,
     answering,
     chunk,
@@ -157,7 +159,27 @@ def test_a_stream_left_open_in_a_loop_that_is_gone_does_not_disturb_closing() ->
     assert not [str(warning.message) for warning in said if OURS.search(str(warning.message))]
 
 
-def test_closing_from_another_loop_wakes_a_reader_there_safely() -> None:
+async def cut_and_fall_silent(peer: Peer) -> None:
+    """Breaks the stream, and never says what became of its run."""
+    seen = await peer.request()
+    assert seen is not None
+    if seen.line.startswith("POST"):
+        await peer.send(STREAM_HEAD + chunk(CREATED))
+        await asyncio.sleep(0.05)
+        peer.rst()
+    else:
+        await peer.closed()
+
+
+@pytest.mark.parametrize(
+    ("script", "recover"),
+    [(silent_after(CREATED), False), (silent_after(CREATED), True), (cut_and_fall_silent, True)],
+    ids=["reading", "reading what could recover", "recovering"],
+)
+def test_closing_from_another_loop_wakes_a_reader_there_safely(
+    script: Script, caplog: pytest.LogCaptureFixture, *, recover: bool
+) -> None:
+    caplog.set_level(logging.INFO, "aiorunstream")
     found: list[BaseException] = []
     reading = threading.Event()
 
@@ -171,8 +193,8 @@ def test_closing_from_another_loop_wakes_a_reader_there_safely() -> None:
         except (APIError, TimeoutError) as error:
             found.append(error)
 
-    with in_thread(silent_after(CREATED)) as server:
-        client = AsyncClient(base_url=server.base_url, timeouts=Timeouts(), retry=NO_RETRY)
+    with in_thread(script) as server:
+        client = AsyncClient(base_url=server.base_url, timeouts=Timeouts(), retry=NO_RETRY, recover=recover)
         thread = threading.Thread(target=lambda: asyncio.run(read(client)), daemon=True)
         thread.start()
         assert reading.wait(5)
@@ -180,6 +202,7 @@ def test_closing_from_another_loop_wakes_a_reader_there_safely() -> None:
         asyncio.run(client.aclose())
         thread.join(2)
     assert [type(error) for error in found] == [StreamClosedError]
+    assert ("recovering a broken stream" in caplog.text) == (script is cut_and_fall_silent)
 
 
 async def test_a_session_of_the_caller_is_left_open_and_our_settings_still_apply() -> None:

@@ -1,6 +1,7 @@
 """Requests that are not answered: what may have been carried out is sent once, what surely was not is tried again."""
 
 import asyncio
+import json
 import socket
 import ssl
 
@@ -22,6 +23,7 @@ from raw_server import (
     client_of,
     head,
     run_json,
+    silent_after,
     start,
     stream_answer,
 )
@@ -30,6 +32,7 @@ from aiorunstream import (
     APIConnectionError,
     APIError,
     AsyncClient,
+    ClientClosedError,
     RetryPolicy,
     RunOutcomeUnknownError,
     StreamTimeoutError,
@@ -247,3 +250,33 @@ async def test_what_a_hook_of_the_sessions_raises_after_the_request_has_left_is_
         with pytest.raises(RunOutcomeUnknownError) as caught:
             await start(client)
     assert caught.value.reason == "ValueError"
+
+
+async def test_a_hook_of_the_sessions_reads_the_text_of_a_request() -> None:
+    read: list[object] = []
+
+    async def look(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        assert isinstance(request.body, aiohttp.Payload)
+        read.append(json.loads(request.body.decode()))
+        return await send(request)
+
+    async with (
+        RawServer(answering(stream_answer())) as server,
+        aiohttp.ClientSession(middlewares=[look]) as session,
+        AsyncClient(base_url=server.base_url, retry=NO_RETRY, session=session) as client,
+    ):
+        await (await start(client)).aclose()
+        assert read == [json.loads(server.requests[0].body)]
+
+
+async def test_a_client_that_a_hook_closes_in_the_turn_in_which_the_answer_comes_has_no_stream() -> None:
+    async def close(*_: object) -> None:
+        await client.aclose()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(close)
+    async with RawServer(silent_after(CREATED)) as server, aiohttp.ClientSession(trace_configs=[trace]) as session:
+        client = AsyncClient(base_url=server.base_url, retry=NO_RETRY, session=session)
+        with pytest.raises(ClientClosedError):
+            await start(client)
+        assert await server.peers[0].closed_within(0.5)

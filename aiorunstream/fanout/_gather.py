@@ -74,6 +74,6 @@ async def gather_runs(
     gathering = _Gathering(runs, requests, max_concurrency=max_concurrency, on_error=on_error)
     async with gathering:
         async for item in gathering:
-            if not isinstance(item, RunItem):
-                gathering.outcomes[item.key] = item
+            assert not isinstance(item, RunItem), "it hands out no events"
+            gathering.outcomes[item.key] = item
     return [outcome for outcome in gathering.outcomes.values() if outcome is not None]

@@ -26,11 +26,10 @@ class Turn:
         self.room: asyncio.Future[None] | None = None
 
     async def until(self, enough: int) -> None:
-        """Waits until no more than so many are left."""
-        if self.waiting > enough:
-            self.enough = enough
-            self.room = asyncio.get_running_loop().create_future()
-            await self.room
+        """Waits until no more than so many are left; there are more now."""
+        self.enough = enough
+        self.room = asyncio.get_running_loop().create_future()
+        await self.room
 
 
 def wake(future: "asyncio.Future[None]") -> None:

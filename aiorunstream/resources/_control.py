@@ -9,10 +9,9 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..backends import Answer, Backend, Opened, Settings
+from ..backends import Answer, Backend, Settings
 from ..models import Message, Run, RunStep
 from ..operations import CANCEL_RUN, LIST_RUNS, RETRIEVE_RUN, Call, make_call
-from ..protocol import OnErrorEvent
 from ..retry import RetryPolicy
 from ._polling import Look, has_stopped, poll_run
 from ._resource import keep_answer
@@ -53,6 +52,7 @@ class Looking:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.open = backend.open  # streams take no place
         self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     def start(self, settings: Settings) -> None:
@@ -68,10 +68,6 @@ class Looking:
             answer = await self._backend.call(call)
         keep_answer(answer)
         return answer
-
-    async def open(self, call: Call[T], *, on_error_event: OnErrorEvent) -> Opened:
-        """Opens a stream."""
-        return await self._backend.open(call, on_error_event=on_error_event)
 
 
 class Control:

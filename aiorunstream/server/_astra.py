@@ -48,8 +48,8 @@ class AstraSpelling(Spelling):
             return self._of_step(data)
         if isinstance(data, MessageDeltaEvent):
             return _frame(name, self._of_message(data))
-        if name == "thread.run.requires_action":
-            return self._calls() + _frame(name, in_milliseconds(data))
+        if isinstance(data, Run) and name == "thread.run.requires_action":
+            return self._calls(data) + _frame(name, in_milliseconds(data))
         return _frame(name, in_milliseconds(data))
 
     def end(self) -> bytes:
@@ -72,10 +72,9 @@ class AstraSpelling(Spelling):
         self._deltas += 1
         return payload
 
-    def _calls(self) -> bytes:
-        if self._run is None or self._calling is None:
-            return b""
-        calls = [{"index": index, **plain(call)} for index, call in enumerate(self._run.tool_calls)]
+    def _calls(self, run: Run) -> bytes:
+        assert self._calling is not None, "a run waits for the calls of a step"
+        calls = [{"index": index, **plain(call)} for index, call in enumerate(run.tool_calls)]
         return _frame("thread.run.step.delta", _step_delta(self._calling, calls))
 
 

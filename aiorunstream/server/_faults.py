@@ -219,7 +219,7 @@ async def _break_body(
             await _wait(fault.seconds)
             await _send_rest(unsent, listener, response)
         case "error_event":
-            await response.write(listener.last_events(_ERROR))
+            await response.write(listener.last_error(_ERROR))
         case "bad_chunk":
             await asyncio.sleep(_READ_WITHIN)
             _transport(request).write(_NO_CHUNK)

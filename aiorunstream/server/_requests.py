@@ -5,6 +5,7 @@ from typing import TypeVar, cast
 
 import msgspec
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from ..depth import is_deeper
 from ..intake import Paging, read_paging, read_params
@@ -80,7 +81,7 @@ async def _read_body(request: web.Request) -> bytes:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise too_large from None
-    except web.RequestPayloadError:
+    except (web.RequestPayloadError, HttpProcessingError):  # the second while it is waited for
         raise RequestError(400, "The body broke off, or is not framed as its headers say.", closes=True) from None
 
 

@@ -56,10 +56,9 @@ class Listener:
             self._ended = True
             self._wake()
 
-    def last_events(self, *events: AssistantStreamEvent) -> bytes:
-        """Events and the end mark, as they would be written now."""
-        written = [self._spelling.event(event.event, event.data, None) for event in events]
-        return b"".join([*written, self._spelling.end()])
+    def last_error(self, error: ErrorEvent) -> bytes:
+        """An error and the end mark, as they would be written now."""
+        return self._spelling.event(error.event, error.data, None) + self._spelling.end()
 
     @property
     def broke_off(self) -> bool:
@@ -96,12 +95,13 @@ class Listener:
 
 
 class _Live:
-    """A run that is not over."""
+    """A run that is not over. `Runs.begin` sets its timer and its task, before anybody else sees it."""
 
-    def __init__(self, machine: RunMachine, expiry: asyncio.TimerHandle) -> None:
+    expiry: asyncio.TimerHandle
+    task: asyncio.Task[None]
+
+    def __init__(self, machine: RunMachine) -> None:
         self.machine = machine
-        self.expiry = expiry
-        self.task: asyncio.Task[None] | None = None
         self.listener: Listener | None = None
 
 
@@ -129,8 +129,8 @@ class Runs:
     def begin(self, run: Run, listener: Listener | None, *, thread_is_new: bool = False) -> Run:
         """Sets a queued run going, for somebody who listens or for nobody."""
         machine = RunMachine(self._store, run)
-        expiry = asyncio.get_running_loop().call_later(self._expires_after, self._expire, run.id)
-        live = self._live[run.id] = _Live(machine, expiry)
+        live = self._live[run.id] = _Live(machine)
+        live.expiry = asyncio.get_running_loop().call_later(self._expires_after, self._expire, live)
         self._listen(live, listener)
         self._go_on(live, machine.start(thread_is_new=thread_is_new))
         return machine.run
@@ -151,8 +151,7 @@ class Runs:
         if (live := self._live.get(run_id)) is None:
             raise not_cancellable(run)
         self._publish(live, live.machine.cancel())
-        if live.task is not None:
-            live.task.cancel()
+        live.task.cancel()
         asyncio.get_running_loop().call_later(self._delay, self._settle, live)
         return live.machine.run
 
@@ -221,8 +220,6 @@ class Runs:
     def _settle(self, live: _Live) -> None:
         self._publish(live, live.machine.settle())
 
-    def _expire(self, run_id: str) -> None:
-        if (live := self._live.get(run_id)) is not None:
-            if live.task is not None:
-                live.task.cancel()
-            self._publish(live, live.machine.expire())
+    def _expire(self, live: _Live) -> None:
+        live.task.cancel()
+        self._publish(live, live.machine.expire())

@@ -4,6 +4,8 @@ Servers leave out what others send: that an item is there, pieces of it, or its 
 said, and whatever an event shows of the whole is said as far as it was not: nothing is lost, and nothing told twice.
 """
 
+from abc import ABC, abstractmethod
+
 from ...models import JSONObject
 from ._json import object_of
 from ._said import Said
@@ -30,7 +32,7 @@ class PiecedText:
         return self.add(whole[len(said) :]) if whole.startswith(said) else ""
 
 
-class LiveItem:
+class LiveItem(ABC):
     """One item.
 
     Attributes:
@@ -55,13 +57,13 @@ class LiveItem:
             return said
         return [] if self.is_over else self.go_on(type, event)
 
+    @abstractmethod
     def go_on(self, type: str, event: JSONObject) -> list[Said]:
         """Takes an event that is not its end."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self, item: JSONObject) -> list[Said]:
         """Takes the item as it is at its end; empty where that did not come."""
-        raise NotImplementedError
 
     def told(self) -> JSONObject:
         """The item as far as it was said, to be sent again where its end did not show it; empty where it cannot be."""

@@ -65,10 +65,9 @@ class BridgedMachine(RunMachine):
         return (*ended, *self._open_message(id)[1])
 
     def _annotate(self, said: Annotate) -> Events:
-        events: Events = ()
-        if (draft := self._message) is None:
-            draft, events = self._open_message()
-        return (*events, *told_by(draft.annotate(said.mark)))
+        draft = self._message
+        assert draft is not None  # its item has begun it
+        return told_by(draft.annotate(said.mark))
 
     def _take_up(self, run: Run) -> None:
         """The calls that the run waits for, as they were left."""
@@ -95,7 +94,6 @@ def _can_be_named(id: str) -> bool:
 
 def _make(draft: CallsDraft, call: FunctionToolCall) -> None:
     draft.call(call.id, call.function.name)
-    if call.function.arguments:
-        draft.argue(call.function.arguments)
+    draft.argue(call.function.arguments)
     if call.function.output is not None:
         draft.answer(call.id, call.function.output)

@@ -5,6 +5,7 @@ a response ends. No connection is known here: whether one is open is told.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 import msgspec
@@ -83,9 +84,8 @@ class BridgedRun:
         bridged._waiting = dict(saved.waiting)
         bridged._sent = tuple(memory.pending)
         bridged.is_sent = True
-        if machine.run.status != "requires_action":
-            last = saved.responses[-1] if saved.responses else None
-            bridged._translator.response_id = last if saved.response_id is None else saved.response_id or None
+        last = saved.responses[-1] if saved.responses else None
+        bridged._translator.response_id = last if saved.response_id is None else saved.response_id or None
         return bridged
 
     def saved(self) -> SavedRun:
@@ -152,7 +152,11 @@ class BridgedRun:
     # -- what the server says ------------------------------------------------------------------------------------------
 
     def hear(self, event: JSONObject) -> Events:
-        """Takes one event of the response. Raises `ValueError`: it makes no sense after those before it."""
+        """Takes one event of the response.
+
+        Raises:
+            ValueError: it makes no sense after those before it; the run has failed.
+        """
         events = self._told_first()
         translator = self._translator
         if translator.status is not None:
@@ -162,15 +166,20 @@ class BridgedRun:
             self.responses.append(translator.response_id)
         if translator.is_begun:
             events += self._machine.work()
-        for one in said:
-            events += self._machine.hear(one)
+        try:
+            for one in said:
+                events += self._machine.hear(one)
+        except ValueError as error:  # what the rest of it would say is not known any more
+            self.lose(f"The server's answer makes no sense: {error}"[:300])
+            raise
         if self._translator.status is not None:
             self._settle(self._translator.status)
         return self._shown(events)
 
-    def hear_whole(self, response: JSONObject) -> Events:
-        """Takes the response as it is now, where its stream did not tell."""
-        return self.hear({"type": f"response.{response.get('status')}", "response": response})
+    def hear_whole(self, response: JSONObject) -> None:
+        """Takes the response as it is now, where its stream did not tell. One that makes no sense is a run that failed."""
+        with suppress(ValueError):
+            self.hear({"type": f"response.{response.get('status')}", "response": response})
 
     def hear_error(self, error: ErrorObject) -> Events:
         """The server has sent an error in place of what was to come: the run has failed."""

@@ -237,13 +237,12 @@ class Runs:
         if not bridged.is_sent:
             return run  # its request is under way
         response: JSONObject | None = None
-        if bridged.response_id is not None and self._threads.mode != "replay":
-            try:
-                response = await self._server.retrieve_response(bridged.response_id, options.for_another_request())
-            except NotFoundError:
-                response = None
-        if bridged.run.is_terminal or bridged.is_attached:
-            return bridged.run
+        looked_for = bridged.response_id
+        if looked_for is not None and self._threads.mode != "replay":
+            with suppress(NotFoundError):
+                response = await self._server.retrieve_response(looked_for, options.for_another_request())
+        if bridged.run.is_terminal or bridged.response_id != looked_for or bridged.is_attached:
+            return bridged.run  # somebody else was faster, and it may have gone on
         if response is None:
             bridged.lose(_LOST)
         elif response.get("status") not in ("queued", "in_progress"):

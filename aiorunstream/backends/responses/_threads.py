@@ -1,8 +1,10 @@
 """Threads of the bridge: made, found again, given messages, forgotten; with the server, where that remembers them."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import UNSET
@@ -46,6 +48,7 @@ class Threads:
         self.mode: ThreadMode = mode
         self._kept = kept
         self.working_set: dict[str, BridgedThread] = {}
+        self._finding = WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str], asyncio.Lock]()
 
     # -- finding -------------------------------------------------------------------------------------------------------
 
@@ -75,9 +78,10 @@ class Threads:
             return
         async with thread.saving:  # or an older state could come after a newer one
             data = saved(thread)
-            if data != thread.last_saved:
-                await self._kept.save(thread.id, data)
-                thread.last_saved = data
+            if data == thread.last_saved:
+                return
+            await self._kept.save(thread.id, data)
+            thread.last_saved = data
 
     @property
     def are_kept_elsewhere(self) -> bool:
@@ -118,24 +122,24 @@ class Threads:
             self._store.delete_thread(thread.id)
 
     async def _find(self, id: str, options: RequestOptions) -> BridgedThread:
-        known = self.working_set.get(id)
-        if known is not None and (self._kept is None or known.is_in_use):
-            return known
-        found: BridgedThread | None = None
+        # One at a time: what a second had loaded meanwhile would be older than what the first has made of it.
+        turn = (asyncio.get_running_loop(), id)
+        async with self._finding.setdefault(turn, asyncio.Lock()):
+            known = self.working_set.get(id)
+            if known is not None and (self._kept is None or known.is_in_use):
+                return known
+            self.working_set[id] = found = await self._load(id, options)
+            return found
+
+    async def _load(self, id: str, options: RequestOptions) -> BridgedThread:
         data = None if self._kept is None else await self._kept.load(id)
         if data is not None:
             found = restored(data, self._store, self.mode)
             found.last_saved = data
-        elif self.mode == "conversation":
-            found = await self._adopt(id, options.for_another_request())
-        if found is None:
+            return found
+        if self.mode != "conversation":
             raise StoreError("not_found", f"No thread found with id '{id:.128}'.")
-        meanwhile = self.working_set.get(id)
-        if meanwhile is not None and meanwhile is not known and meanwhile.is_in_use:
-            self._store.keep(meanwhile.record)
-            return meanwhile
-        self.working_set[id] = found
-        return found
+        return await self._adopt(id, options.for_another_request())
 
     async def _adopt(self, id: str, options: RequestOptions) -> BridgedThread:
         """A conversation that was made elsewhere, with its messages."""

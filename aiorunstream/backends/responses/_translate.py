@@ -55,11 +55,9 @@ class Translator:
         return items
 
     def hear(self, event: JSONObject) -> list[Said]:
-        """Takes one event. One that is passed on, and any after the end, says nothing."""
+        """Takes one event before the end. One that is passed on says nothing."""
         type = text_of(event, "type")
         response = object_of(event, "response")
-        if self.status is not None:
-            return []
         if response_id := text_of(response, "id"):
             self.response_id = response_id
         status = text_of(response, "status") if response else ""

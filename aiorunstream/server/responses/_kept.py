@@ -19,8 +19,11 @@ class Kept:
         items: those of its own input.
         events: all of them so far, where a stream can be taken up again.
         listeners: who is told of its events.
+        task: drives it; whoever makes one sets it before anybody else sees it.
         over: set once it is over.
     """
+
+    task: asyncio.Task[None]
 
     def __init__(
         self,
@@ -40,7 +43,6 @@ class Kept:
         self.conversation = conversation
         self.events: Told | None = None
         self.listeners: set[ResponseListener] = set()
-        self.task: asyncio.Task[None] | None = None
         self.over = asyncio.Event()
 
     @property

@@ -1,6 +1,6 @@
 """One stream of a response's events."""
 
-from ...events import AssistantStreamEvent, ErrorEvent
+from ...events import ErrorEvent
 from ...models import JSONObject
 from ...responses_items import event
 from .._runs import Listener
@@ -40,13 +40,8 @@ class ResponseListener(Listener):
             self._ended = True
             self._wake()
 
-    def last_events(self, *events: AssistantStreamEvent) -> bytes:
-        """Errors and the end mark, as they would be written now."""
-        written: list[bytes] = []
-        for found in events:
-            if isinstance(found, ErrorEvent):
-                error = found.data
-                told = event("error", code=error.code, message=error.message, param=error.param)
-                told["sequence_number"] = self._next_number + len(written)
-                written.append(self._settings.spell(told))
-        return b"".join([*written, self._settings.end()])
+    def last_error(self, error: ErrorEvent) -> bytes:
+        """An error and the end mark, as they would be written now."""
+        told = event("error", code=error.data.code, message=error.data.message, param=error.data.param)
+        told["sequence_number"] = self._next_number
+        return self._settings.spell(told) + self._settings.end()

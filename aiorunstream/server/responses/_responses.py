@@ -233,8 +233,7 @@ class Responses:
         """Ends a response that is not over."""
         if kept.machine.is_over:
             return
-        if kept.task is not None:
-            kept.task.cancel()
+        kept.task.cancel()
         kept.machine.cancel()
         self._tell(kept, [])
 
