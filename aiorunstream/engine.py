@@ -12,11 +12,12 @@ tool calls have come.
 import json
 import re
 from collections.abc import AsyncIterable, Iterable, Iterator
-from typing import Protocol, cast
+from typing import Protocol
 
 import msgspec
 
 from .items import CallTool, Item, MoreArguments, Say
+from .made_up import made_up
 from .models import (
     Assistant,
     AssistantToolChoice,
@@ -94,7 +95,7 @@ class DefaultEngine:
         if calls:
             for function in calls:
                 said.append(CallTool(function.name))
-                arguments = json.dumps(_made_up(function.parameters, turn.user_text), ensure_ascii=False)
+                arguments = json.dumps(made_up(function.parameters, _short(turn.user_text, 80)), ensure_ascii=False)
                 said.extend(
                     MoreArguments(arguments[at : at + _ARGUMENT_PIECE])
                     for at in range(0, len(arguments), _ARGUMENT_PIECE)
@@ -141,30 +142,3 @@ def _wanted(turn: Turn) -> list[FunctionDefinition]:
 
 def _is_named(name: str, text: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
-
-
-def _made_up(schema: object, text: str, depth: int = 8) -> object:
-    """A value for a JSON Schema: its first enum value, default or example, else the least that fits its type."""
-    part = cast("dict[str, object]", schema) if isinstance(schema, dict) else {}
-    for word in ("enum", "examples"):
-        if isinstance(values := part.get(word), list) and values:
-            return cast("list[object]", values)[0]
-    if "default" in part:
-        return part["default"]
-    kind = _first(part.get("type", "object"))
-    if kind == "object":
-        properties = part.get("properties")
-        if not isinstance(properties, dict) or depth == 0:
-            return {}
-        return {name: _made_up(inner, text, depth - 1) for name, inner in cast("dict[str, object]", properties).items()}
-    if kind == "array":
-        return []
-    if kind in ("integer", "number"):
-        return 1
-    return {"boolean": True, "null": None}.get(str(kind), _short(text, 80))
-
-
-def _first(value: object) -> object:
-    """The first of a list, such as of several types that are allowed; anything else as it is."""
-    items = cast("list[object]", value) if isinstance(value, list) else [value]
-    return items[0] if items else None

@@ -10,7 +10,7 @@ from test_assistant_stream import WORDS, Ends, place
 from test_assistant_stream_tools import SUBMIT, calling, status
 from test_cancel_everywhere import nothing_left
 
-from aiorunstream import StreamClosedError, Timeouts, ToolSet, function_tool
+from aiorunstream import StreamClosedError, StreamError, Timeouts, ToolSet, function_tool
 from aiorunstream.server import CallTool, Fault, Pause
 
 
@@ -153,3 +153,12 @@ async def test_a_stream_that_is_closed_before_it_was_entered_sends_nothing_and_s
             async with stream:
                 pass
         assert len(at.server.requests) == before
+
+
+async def test_a_run_is_not_cancelled_before_its_stream_was_entered() -> None:
+    async with place(["a"]) as at:
+        stream = at.stream()
+        with pytest.raises(StreamError, match="not entered yet"):
+            await stream.cancel_run()
+        async with stream:
+            await stream.until_done()

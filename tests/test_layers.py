@@ -66,6 +66,7 @@ ORDER = [
     "items",
     "drafts",
     "calls",
+    "made_up",
     "engine",
     "scripted",
     "intake",

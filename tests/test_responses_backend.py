@@ -232,3 +232,12 @@ def test_a_backend_that_cannot_work_is_refused() -> None:
 def test_a_backend_is_shown_by_its_base_url() -> None:
     backend = ResponsesBackend("http://127.0.0.1:1/v1/", threads="replay", assistants=ASSISTANTS)
     assert repr(backend) == "ResponsesBackend('http://127.0.0.1:1/v1')"
+
+
+@pytest.mark.parametrize("definition", ["gpt-5.1", None, ["gpt-5.1"]], ids=repr)
+def test_an_assistant_that_is_no_definition_is_refused_by_its_name(definition: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"assistants\['asst_1'\] must be a dict or a Struct"):
+        ResponsesBackend("http://127.0.0.1:1/v1", threads="replay", assistants={"asst_1": definition})
+    several: Any = [definition]
+    with pytest.raises(ConfigurationError, match="assistants must be a dict"):
+        ResponsesBackend("http://127.0.0.1:1/v1", threads="replay", assistants=several)

@@ -368,6 +368,8 @@ class AssistantStream(AsyncIterator[RunEvent]):
         While tools are being called there is no stream that could end with the run: its reader gets the server's refusal
         of their outputs, a `BadRequestError`.
         """
+        if self._stream is None:
+            raise StreamError("the run cannot be cancelled: the stream was not entered yet")
         return await self.run_stream.cancel_run()
 
     async def _end(self, error: Exception | None = None) -> None:

@@ -126,7 +126,11 @@ def refusal(error: AiorunstreamError) -> Response:
 
 def _check(call: object, ping: object, on_disconnect: object, headers: object, status_code: int) -> None:
     rules = (
-        (isinstance(call, (StreamCall, AssistantStream)), "call", "what create_stream(...) or stream(...) returns"),
+        (
+            isinstance(call, (StreamCall, AssistantStream)),
+            "call",
+            "what create_stream(...) or stream(...) returns, neither awaited nor entered",
+        ),
         (ping is None or (isinstance(ping, (int, float)) and ping > 0), "ping", "a number of seconds above 0, or None"),
         (on_disconnect in ("cancel", "continue"), "on_disconnect", '"cancel" or "continue"'),
         (status_code in range(200, 300) and status_code not in (204, 205), "status_code", "a 2xx that has a body"),

@@ -133,7 +133,8 @@ class Fault(_Kind, frozen=True, kw_only=True):
         if name is None:
             return
         if not isinstance(name, str) or name not in _OPERATIONS:
-            raise ConfigurationError(f"Fault.operation must be the name of an operation, not {name!r:.40}")
+            known = ", ".join(_OPERATIONS)
+            raise ConfigurationError(f"Fault.operation must be one of {known}, not {name!r:.40}")
         if self.kind not in OF_ANY_REQUEST and not _OPERATIONS[name].streams:
             raise ConfigurationError(f"Fault.operation must be one that streams for {self.kind!r}, not {name!r}")
 

@@ -34,7 +34,14 @@ class Assistants:
     def __init__(self, store: Store, definitions: Mapping[str, Definition]) -> None:
         self._store = store
         self._defined: dict[str, AssistantCreateParams] = {}
+        if not isinstance(definitions, Mapping):
+            raise ConfigurationError("assistants must be a dict of ids and definitions")
         for id, definition in definitions.items():
+            if not isinstance(definition, (Mapping, msgspec.Struct)):
+                raise ConfigurationError(
+                    f"assistants[{id!r:.80}] must be a dict or a Struct, not {type(definition).__name__}; "
+                    "of a pydantic model give model_dump()"
+                )
             try:
                 self.create(_read(definition), id=id)
             except (AiorunstreamError, StoreError) as error:
