@@ -225,17 +225,19 @@ def azure_tool_call(part: object) -> AzureToolCall | None:
     """
     if not isinstance(part, UnknownPart):
         return None
-    whole = dict(part)
-    for name in _OTHER_NAMES.get(part.type or "", ()):
-        if whole.get(cast(str, part.type)) is None and name in whole:
-            whole[cast(str, part.type)] = whole.pop(name)
-    found = build(whole, cast("type[AzureToolCall]", AzureToolCall))
-    return None if isinstance(found, UnknownPart) or part.type is None else found
+    whole, kind = dict(part), part.get("type")
+    if not isinstance(kind, str):
+        return None
+    for name in _OTHER_NAMES.get(kind, ()):
+        if whole.get(kind) is None and name in whole:
+            whole[kind] = whole.pop(name)
+    found: object = build(whole, cast("type[object]", AzureToolCall))
+    return None if isinstance(found, UnknownPart) else cast("AzureToolCall", found)
 
 
 def url_citation(part: object) -> URLCitationAnnotation | None:
     """Reads an annotation of a text, or of a delta, as a citation of a page; None for any other, as `azure_tool_call`."""
-    if not isinstance(part, UnknownPart) or part.type != "url_citation":
+    if not isinstance(part, UnknownPart) or part.get("type") != "url_citation":
         return None
-    found = build(dict(part), URLCitationAnnotation)
-    return None if isinstance(found, UnknownPart) else found
+    found: object = build(dict(part), cast("type[object]", URLCitationAnnotation))
+    return found if isinstance(found, URLCitationAnnotation) else None

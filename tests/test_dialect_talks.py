@@ -91,7 +91,7 @@ async def texts_after_outputs(*, flag: bool) -> list[str]:
                     async for event in stream:
                         snapshot.add(event)
     (message,) = snapshot.messages
-    return [part.text.value for part in message.content if part.type == "text"]  # type: ignore[union-attr]
+    return [part.text.value for part in message.content if part.type == "text"]
 
 
 async def test_the_pieces_of_astras_text_are_one_text_where_the_client_is_told_of_astra() -> None:

@@ -9,7 +9,7 @@ Rules the whole of `models/` keeps, because parsed JSON is kept by the thousand:
 - a union names what is known; what is not becomes an `UnknownPart` that keeps its JSON.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -44,8 +44,16 @@ class UnknownPart(dict[str, object]):
 
     __slots__ = ()
 
-    @property
-    def type(self) -> str | None:
-        """The part's own `type`, or None where it has none."""
-        kind = self.get("type")
-        return kind if isinstance(kind, str) else None
+    if TYPE_CHECKING:
+        # A word that no other part has: so checkers can tell those by their `type`, as in the official clients' unions.
+        @property
+        def type(self) -> Literal["(unknown)"] | None:
+            """The part's own `type`, or None where it has none."""
+
+    else:
+
+        @property
+        def type(self) -> str | None:
+            """The part's own `type`, or None where it has none."""
+            kind = self.get("type")
+            return kind if isinstance(kind, str) else None

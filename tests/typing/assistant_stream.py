@@ -26,7 +26,7 @@ from aiorunstream import (
     Usage,
     function_tool,
 )
-from aiorunstream.models import RequiredActionFunctionToolCall
+from aiorunstream.models import FunctionToolCall, RequiredActionFunctionToolCall
 
 
 @function_tool(timeout=5)
@@ -60,7 +60,8 @@ class Async(AssistantEventHandler):
         assert_type(run_step.usage, Usage | None)
 
     async def on_tool_call_delta(self, delta: ToolCallDelta, snapshot: ToolCall) -> None:
-        assert_type(snapshot.type, str | None)
+        if snapshot.type == "function":
+            assert_type(snapshot, FunctionToolCall)
 
     async def on_end(self) -> None:
         pass
