@@ -70,11 +70,12 @@ def _of_type(part: Schema, text: str, root: Schema, depth: int) -> object:
 
 
 def _fitting(part: Schema) -> float:
-    """1, or what is nearest to it within the limits."""
+    """1, or what is nearest to it within the limits; between two that are closer than 1, their middle."""
     step = _number(part, "multipleOf", 1)
-    least = max(_number(part, "minimum", -math.inf), _number(part, "exclusiveMinimum", -math.inf) + step)
-    most = min(_number(part, "maximum", math.inf), _number(part, "exclusiveMaximum", math.inf) - step)
-    value = max(least, min(1, most))
+    least, above = _number(part, "minimum", -math.inf), _number(part, "exclusiveMinimum", -math.inf)
+    most, below = _number(part, "maximum", math.inf), _number(part, "exclusiveMaximum", math.inf)
+    low, high = max(least, above + step), min(most, below - step)
+    value = max(low, min(1, high)) if low <= high else (max(least, above) + min(most, below)) / 2
     return math.ceil(value / step) * step if "multipleOf" in part else value
 
 

@@ -344,6 +344,16 @@ async def events_of(stream: RunStream) -> list[RunEvent]:
     return [item async for item in stream]
 
 
+async def events_to_text(stream: RunStream) -> list[RunEvent]:
+    """The events up to the first piece of text; what comes behind it is still to be read."""
+    events: list[RunEvent] = []
+    async for event in stream:
+        events.append(event)
+        if event.event == "thread.message.delta":
+            break
+    return events
+
+
 async def read_whole(client: AsyncClient) -> RunStream:
     """Reads the canonical run to its end, and returns the stream for its facts."""
     async with start(client) as stream:

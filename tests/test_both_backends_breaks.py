@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from both_backends import MANY_WORDS, MIDDLE, TEXT, WITH_EACH, Each, Opens
 from bridged import check_legal, names, text_of
+from raw_server import events_of, events_to_text
 from server_client import until
 from test_assistant_stream import Ends
 
@@ -13,7 +14,6 @@ from aiorunstream import (
     RateLimitError,
     RequestOptions,
     RetryPolicy,
-    RunEvent,
     StreamInterruptedError,
     StreamTimeoutError,
     StreamTruncatedError,
@@ -28,9 +28,7 @@ async def test_leaving_closes_the_connection(client_of_each: Opens) -> None:
     async with client_of_each([["one ", Pause(30)], ["two"]]) as at:
         runs = at.client.threads.runs
         async with runs.create_stream(at.thread_id, assistant_id=at.assistant_id) as stream:
-            async for event in stream:
-                if event.event == "thread.message.delta":
-                    break
+            await events_to_text(stream)
         await until(lambda: at.server.open_streams == 0)
         run, _, _ = await at.kept(stream.run_id or "")
         assert run.status == ("cancelled" if at.differs("a run whose stream was left") else "in_progress")
@@ -43,11 +41,9 @@ async def test_leaving_closes_the_connection(client_of_each: Opens) -> None:
 async def test_cancel_run_ends_the_run_and_its_stream(client_of_each: Opens) -> None:
     async with client_of_each([["one", Pause(30)]]) as at:
         async with at.client.threads.runs.create_stream(at.thread_id, assistant_id=at.assistant_id) as stream:
-            events: list[RunEvent] = []
-            async for event in stream:
-                events.append(event)
-                if event.event == "thread.message.delta":
-                    assert (await stream.cancel_run()).status in ("cancelling", "cancelled")
+            events = await events_to_text(stream)
+            assert (await stream.cancel_run()).status in ("cancelling", "cancelled")
+            events += await events_of(stream)
         check_legal(events)
         assert (stream.outcome, names(events)[-1]) == ("cancelled", "thread.run.cancelled")
         run, messages, _ = await at.kept(stream.run_id or "")
@@ -57,9 +53,7 @@ async def test_cancel_run_ends_the_run_and_its_stream(client_of_each: Opens) -> 
 async def test_cancel_on_exit_leaves_no_run_behind(client_of_each: Opens) -> None:
     async with client_of_each([["one", Pause(30)]], cancel_on_exit=True) as at:
         async with at.client.threads.runs.create_stream(at.thread_id, assistant_id=at.assistant_id) as stream:
-            async for event in stream:
-                if event.event == "thread.message.delta":
-                    break
+            await events_to_text(stream)
         run = await at.stopped(stream.run_id or "")
         assert run.status == "cancelled"
         await until(lambda: at.server.open_streams == 0)

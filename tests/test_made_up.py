@@ -41,6 +41,7 @@ HINTS: list[Any] = [
     *(dt.datetime, dt.date, dt.timedelta, uuid.UUID, decimal.Decimal, bytes),
     *(float | None, int | str, Literal["x", 3] | None, dict[str, int], list[Options], tuple[int, str]),
     *(Annotated[int, Meta(ge=5)], Annotated[int, Meta(gt=5)], Annotated[int, Meta(lt=1)], Annotated[int, Meta(le=-3)]),
+    *(Annotated[float, Meta(gt=0, lt=0.5)], Annotated[float, Meta(gt=0.2, le=0.3)]),
     *(Annotated[float, Meta(le=0.5)], Annotated[int, Meta(multiple_of=7)], Annotated[int, Meta(ge=8, multiple_of=7)]),
     *(Annotated[str, Meta(max_length=3)], Annotated[str, Meta(min_length=40)]),
     *(Annotated[list[int], Meta(min_length=2)], Annotated[list[Place], Meta(min_length=1)]),

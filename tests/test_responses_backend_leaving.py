@@ -16,7 +16,7 @@ from bridge_client import (
 )
 from bridged import JSON, check_legal, names, text_of
 from played_responses import Played, playing, short
-from raw_server import Peer
+from raw_server import Peer, events_of, events_to_text
 from response_events import called, message
 from responses_site import Slow
 from server_client import until
@@ -34,7 +34,6 @@ from aiorunstream import (
     Timeouts,
 )
 from aiorunstream.backends.responses import ResponsesBackend, ThreadMode
-from aiorunstream.events import RunEvent
 from aiorunstream.server import (
     CallTool,
     Fail,
@@ -83,9 +82,7 @@ async def test_leaving_a_stream_ends_its_generation_and_its_run(threads: ThreadM
     async with bridged(threads, engine=engine) as (client, server):
         thread_id = await asked(client)
         async with client.threads.runs.create_stream(thread_id, assistant_id="asst_1") as stream:
-            async for event in stream:
-                if event.event == "thread.message.delta":
-                    break
+            await events_to_text(stream)
         await until(lambda: engine.has_left and server.open_streams == 0)
         assert stream.run_id is not None
         assert (await client.threads.runs.retrieve(stream.run_id, thread_id=thread_id)).status == "cancelled"
@@ -125,11 +122,9 @@ async def test_a_run_that_is_cancelled_tells_its_reader() -> None:
     async with bridged(engine=engine) as (client, server):
         thread_id = await asked(client)
         async with client.threads.runs.create_stream(thread_id, assistant_id="asst_1") as stream:
-            events: list[RunEvent] = []
-            async for event in stream:
-                events.append(event)
-                if event.event == "thread.message.delta":
-                    assert (await stream.cancel_run()).status == "cancelled"
+            events = await events_to_text(stream)
+            assert (await stream.cancel_run()).status == "cancelled"
+            events += await events_of(stream)
         check_legal(events)
         assert names(events)[-2:] == ["thread.run.step.cancelled", "thread.run.cancelled"]
         await until(lambda: engine.has_left and server.open_streams == 0)

@@ -16,6 +16,7 @@ from bridge_client import (
 )
 from bridged import JSON, check_legal
 from played_responses import Played, playing, short
+from raw_server import events_to_text
 from response_events import message
 from responses_site import Slow
 from server_client import until
@@ -288,9 +289,7 @@ async def test_a_run_in_the_background_is_found_again_by_the_next_process() -> N
     async with bridged("previous_response_id", engine=engine, store=store, background=True) as (client, server):
         thread_id = await asked(client)
         async with client.threads.runs.create_stream(thread_id, assistant_id="asst_1") as stream:
-            async for event in stream:
-                if event.event == "thread.message.delta":
-                    break
+            await events_to_text(stream)
         await until(lambda: server.open_streams == 0)
         assert stream.run_id is not None
         other = ResponsesBackend(

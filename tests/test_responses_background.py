@@ -10,7 +10,7 @@ import pytest
 from bridge_client import ASSISTANTS, asked, bridged, read, texts
 from bridged import JSON, check_legal, names, text_of
 from conftest import LONG
-from raw_server import LAST_CHUNK, STREAM_HEAD, Peer, RawServer, chunk
+from raw_server import LAST_CHUNK, STREAM_HEAD, Peer, RawServer, chunk, events_of, events_to_text
 from response_events import added, done, message, said
 from responses_site import Slow
 from server_client import until
@@ -151,9 +151,7 @@ async def test_leaving_lets_the_run_go_on() -> None:
     async with bridged(background=True, engine=engine) as (client, server):
         thread_id = await asked(client)
         async with client.threads.runs.create_stream(thread_id, assistant_id="asst_1") as stream:
-            async for event in stream:
-                if event.event == "thread.message.delta":
-                    break
+            await events_to_text(stream)
         await until(lambda: server.open_streams == 0)
         assert stream.run_id is not None
         assert (await client.threads.runs.retrieve(stream.run_id, thread_id=thread_id)).status == "in_progress"
@@ -168,11 +166,9 @@ async def test_a_cancel_reaches_the_server() -> None:
     async with bridged(background=True, engine=engine) as (client, server):
         thread_id = await asked(client)
         async with client.threads.runs.create_stream(thread_id, assistant_id="asst_1") as stream:
-            events: list[RunEvent] = []
-            async for event in stream:
-                events.append(event)
-                if event.event == "thread.message.delta":
-                    await stream.cancel_run()
+            events = await events_to_text(stream)
+            await stream.cancel_run()
+            events += await events_of(stream)
         check_legal(events)
         assert names(events)[-1] == "thread.run.cancelled"
         assert any(path.endswith("/cancel") for _, path in server.requests)

@@ -8,13 +8,12 @@ import pytest
 from bridge_client import asked, bridged, read, texts
 from bridged import JSON, check_legal, names, text_of
 from played_responses import BREAK, SILENCE, Played, beginning, playing, response, short
-from raw_server import LAST_CHUNK, STREAM_HEAD, Peer, SeenRequest, answer, chunk
+from raw_server import LAST_CHUNK, STREAM_HEAD, Peer, SeenRequest, answer, chunk, events_to_text
 from response_events import called, message
 from responses_site import Slow
 from server_client import until
 
 from aiorunstream import AsyncClient, BadRequestError, StreamInterruptedError, StreamProtocolError
-from aiorunstream.events import RunEvent
 from aiorunstream.models import Run
 from aiorunstream.sse import encode
 
@@ -152,11 +151,7 @@ async def test_a_run_can_be_cancelled_from_another_thread() -> None:
     async with bridged("replay", engine=engine) as (client, server):
         thread_id = await asked(client)
         async with client.threads.runs.create_stream(thread_id, assistant_id="asst_1") as stream:
-            events: list[RunEvent] = []
-            async for event in stream:
-                events.append(event)
-                if event.event == "thread.message.delta":
-                    break
+            events = await events_to_text(stream)
 
             async def cancel() -> Run:
                 return await client.threads.runs.cancel(stream.run_id or "", thread_id=thread_id)

@@ -122,7 +122,7 @@ def test_what_the_assistant_says_counts_where_the_run_says_nothing() -> None:
 
 
 def test_tools_reach_what_assistant_thread_and_run_name_together() -> None:
-    other = {"file_search": {"vector_store_ids": ["vs_2", "vs_1"]}}
+    other = {"file_search": {"vector_store_ids": ["vs_2", "vs_1"], "vector_stores": None}}
     (tool,) = body_of({"tools": [{"type": "file_search"}]}, resources=(STORES, None, other))["tools"]
     assert tool["vector_store_ids"] == ["vs_1", "vs_2"]
 
@@ -154,6 +154,7 @@ def test_a_file_search_without_a_store_or_with_one_to_be_made_is_refused() -> No
     ("resources", "argument"),
     [
         ({"azure_ai_search": {"indexes": []}}, "tool_resources.azure_ai_search"),
+        ({"code_interpreter": {"vector_stores": []}}, "tool_resources.code_interpreter.vector_stores"),
         ({"code_interpreter": {"file_ids": [], "data_sources": []}}, "tool_resources.code_interpreter.data_sources"),
     ],
 )

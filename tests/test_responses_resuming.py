@@ -1,14 +1,15 @@
 """Responses in the background whose reader leaves, or whose run is cancelled, while a stream is opened, or opened again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 from bridge_client import ASSISTANTS, asked, bridged
 from bridged import JSON, check_legal, names, text_of
 from played_responses import BREAK, Played, beginning, end, playing
-from raw_server import LAST_CHUNK, NO_RETRY, STREAM_HEAD, Peer, RawServer, SeenRequest, answer, chunk
+from raw_server import LAST_CHUNK, NO_RETRY, STREAM_HEAD, Peer, RawServer, SeenRequest, answer, chunk, events_of
 from response_events import message
 from server_client import until
 
@@ -58,15 +59,24 @@ class Silent(Breaking):
         await peer.closed()
 
 
-async def test_a_reader_that_waits_for_its_stream_to_be_resumed_is_told_that_the_run_was_cancelled() -> None:
-    server = Breaking()
+@asynccontextmanager
+async def being_resumed(
+    server: Breaking,
+) -> AsyncGenerator[tuple[AsyncClient, RunStream, asyncio.Task[list[RunEvent]]]]:
+    """A stream that broke, whose reader waits until it is resumed; it is left when the block is."""
     async with playing(server, "previous_response_id", background=True) as (client, _):
         thread_id = await asked(client)
         async with client.threads.runs.create_stream(thread_id, assistant_id="asst_1") as stream:
-            reading = asyncio.ensure_future(_all_of(stream))
+            reading = asyncio.create_task(events_of(stream))
             await server.arrived.wait()
-            await client.threads.runs.cancel(stream.run_id or "", thread_id=thread_id)
-            events = await asyncio.wait_for(reading, 2)
+            yield client, stream, reading
+
+
+async def test_a_reader_that_waits_for_its_stream_to_be_resumed_is_told_that_the_run_was_cancelled() -> None:
+    server = Breaking()
+    async with being_resumed(server) as (client, stream, reading):
+        await client.threads.runs.cancel(stream.run_id or "", thread_id=stream.thread_id or "")
+        events = await asyncio.wait_for(reading, 2)
         check_legal(events)
         assert names(events)[-1] == "thread.run.cancelled"
         await server.resumed[0].closed()
@@ -74,16 +84,12 @@ async def test_a_reader_that_waits_for_its_stream_to_be_resumed_is_told_that_the
 
 async def test_a_stream_that_was_resumed_for_nobody_is_closed_when_its_reader_leaves() -> None:
     server = Silent()
-    async with playing(server, "previous_response_id", background=True) as (client, _):
-        thread_id = await asked(client)
-        async with client.threads.runs.create_stream(thread_id, assistant_id="asst_1") as stream:
-            reading = asyncio.ensure_future(_all_of(stream))
-            await server.arrived.wait()
-            reading.cancel()
-            await asyncio.wait({reading})
-            server.goes_on.set()
-            assert not await server.resumed[0].closed_within(0.1), "it is opened, for a reader that may come back"
-        assert await server.resumed[0].closed_within(2)
+    async with being_resumed(server) as (_, _, reading):
+        reading.cancel()
+        await asyncio.wait({reading})
+        server.goes_on.set()
+        assert not await server.resumed[0].closed_within(0.1), "it is opened, for a reader that may come back"
+    assert await server.resumed[0].closed_within(2)
 
 
 async def test_what_the_giver_of_keys_raises_the_reader_is_told_and_can_read_on() -> None:
@@ -122,7 +128,3 @@ async def test_a_run_whose_asker_leaves_before_its_first_event_holds_no_connecti
         with pytest.raises(asyncio.CancelledError):
             await opening
         await until(lambda: server.open_streams == 0)
-
-
-async def _all_of(stream: RunStream) -> list[RunEvent]:
-    return [event async for event in stream]

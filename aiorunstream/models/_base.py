@@ -9,7 +9,7 @@ Rules the whole of `models/` keeps, because parsed JSON is kept by the thousand:
 - a union names what is known; what is not becomes an `UnknownPart` that keeps its JSON.
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
 
@@ -44,16 +44,12 @@ class UnknownPart(dict[str, object]):
 
     __slots__ = ()
 
-    if TYPE_CHECKING:
-        # A word that no other part has: so checkers can tell those by their `type`, as in the official clients' unions.
-        @property
-        def type(self) -> Literal["(unknown)"] | None:
-            """The part's own `type`, or None where it has none."""
+    @property
+    def type(self) -> Literal["(unknown)"] | None:
+        """The part's own `type`, whatever text that is, or None where it has none.
 
-    else:
-
-        @property
-        def type(self) -> str | None:
-            """The part's own `type`, or None where it has none."""
-            kind = self.get("type")
-            return kind if isinstance(kind, str) else None
+        Type checkers are told of a word that no other part has, so that they can tell those by their `type`, as in the
+        official client's unions.
+        """
+        kind = self.get("type")
+        return cast('Literal["(unknown)"]', kind) if isinstance(kind, str) else None

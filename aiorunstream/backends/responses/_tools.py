@@ -26,26 +26,30 @@ def reachable(*resources: object) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {"file_ids": [], "vector_store_ids": []}
     for known in (cast("JSONObject", one) for one in resources if isinstance(one, dict)):
-        _check_resources(known)
-        if object_of(known, "file_search").get("vector_stores") is not None:
-            raise _unsupported(
-                "tool_resources.file_search.vector_stores",
-                "make the vector store with the vendor's client, and give its vector_store_ids",
-            )
-        for tool, name in _REACHED.items():
-            ids = object_of(known, tool).get(name)
-            given = cast("Sequence[str]", ids) if isinstance(ids, (list, tuple)) else ()
-            found[name] += [id for id in given if id not in found[name]]
+        for kind in known:
+            if kind not in _REACHED:
+                raise _unsupported(f"tool_resources.{kind}", "leave it out")
+            named, name = object_of(known, kind), _REACHED[kind]
+            _check_named(kind, named)
+            found[name] += [id for id in _ids(named, name) if id not in found[name]]
     return found
 
 
-def _check_resources(resources: JSONObject) -> None:
-    for kind in resources:
-        if kind not in _REACHED:
-            raise _unsupported(f"tool_resources.{kind}", "leave it out")
-        for name in object_of(resources, kind):
-            if name not in (_REACHED[kind], "vector_stores"):
-                raise _unsupported(f"tool_resources.{kind}.{name}", "leave it out")
+def _check_named(kind: str, named: JSONObject) -> None:
+    for name, said in named.items():
+        if (kind, name) == ("file_search", "vector_stores"):
+            if said is not None:
+                raise _unsupported(
+                    f"tool_resources.{kind}.{name}",
+                    "make the vector store with the vendor's client, and give its vector_store_ids",
+                )
+        elif name != _REACHED[kind]:
+            raise _unsupported(f"tool_resources.{kind}.{name}", "leave it out")
+
+
+def _ids(value: JSONObject, name: str) -> Sequence[str]:
+    ids = value.get(name)
+    return cast("Sequence[str]", ids) if isinstance(ids, (list, tuple)) else ()
 
 
 def tool(value: JSONObject, reach: Mapping[str, Sequence[str]], where: str) -> JSONObject:
@@ -58,7 +62,7 @@ def tool(value: JSONObject, reach: Mapping[str, Sequence[str]], where: str) -> J
         case "function":
             return _function(_flat(value, "function"))
         case "code_interpreter":
-            return {**value, "container": _container(value.get("container"), list(reach["file_ids"]), where)}
+            return {**value, "container": _container(value, reach["file_ids"], where)}
         case "file_search":
             return _file_search(_flat(value, "file_search"), list(reach["vector_store_ids"]), where)
         case _ if kind in _FOR_OTHERS:
@@ -81,17 +85,17 @@ def _function(function: JSONObject) -> JSONObject:
     return {**function, "parameters": parameters, "strict": strict}
 
 
-def _container(given: object, ids: list[str], where: str) -> object:
-    if isinstance(given, dict):
-        container = cast("JSONObject", given)
-        has = container.get("file_ids")
-        ids = [*(cast("list[str]", has) if isinstance(has, list) else ()), *ids]
-        return {"type": "auto", **container, **({"file_ids": ids} if ids else {})}
-    if given is not None and ids:
-        raise _unsupported(
-            f"{where}.container", "a container of its own takes no tool_resources.code_interpreter.file_ids"
-        )
-    return given or {"type": "auto", **({"file_ids": ids} if ids else {})}
+def _container(tool: JSONObject, ids: Sequence[str], where: str) -> object:
+    given = tool.get("container")
+    if given is not None and not isinstance(given, dict):
+        if ids:
+            raise _unsupported(
+                f"{where}.container", "a container of its own takes no tool_resources.code_interpreter.file_ids"
+            )
+        return given
+    container: JSONObject = {"type": "auto", **object_of(tool, "container")}
+    ids = [*_ids(container, "file_ids"), *ids]
+    return {**container, "file_ids": ids} if ids else container
 
 
 def _file_search(options: JSONObject, ids: list[str], where: str) -> JSONObject:
