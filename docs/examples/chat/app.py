@@ -17,7 +17,7 @@ import re
 import secrets
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -29,6 +29,7 @@ from pydantic import BaseModel, Field
 
 from aiorunstream import (
     AiorunstreamError,
+    APIError,
     APIStatusError,
     AsyncClient,
     Message,
@@ -139,7 +140,8 @@ async def read_thread(thread_id: str, chat: CurrentChat) -> Response:
     """What was said so far, oldest first: messages, and before those of a run the steps in which it called functions."""
     said: list[Message | RunStep] = []
     runs: set[str] = set()
-    async for message in chat.client.threads.messages.list(thread_id, order="asc", limit=100):
+    async for found in chat.client.threads.messages.list(thread_id, order="asc", limit=100):
+        message = await whole(chat.client, thread_id, found)
         if message.run_id is not None and message.run_id not in runs:
             runs.add(message.run_id)
             said.extend(await tool_steps(chat.client, thread_id, message.run_id))
@@ -161,6 +163,19 @@ async def ask(thread_id: str, question: Question, chat: CurrentChat) -> RunStrea
         if_active="cancel",
     )
     return RunStreamResponse(stream, only=EVENTS)
+
+
+async def whole(client: AsyncClient, thread_id: str, message: Message) -> Message:
+    """A message that is still being written as it is once its run is over, if that is soon.
+
+    The page that has just left ends the run, and until then a server may show nothing of what was said.
+    """
+    if message.status != "in_progress" or message.run_id is None:
+        return message
+    with suppress(APIError):
+        await client.threads.runs.poll(message.run_id, thread_id=thread_id, timeout=3)
+        return await client.threads.messages.retrieve(message.id, thread_id=thread_id)
+    return message
 
 
 async def tool_steps(client: AsyncClient, thread_id: str, run_id: str) -> list[RunStep]:
